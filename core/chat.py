@@ -1,0 +1,176 @@
+"""What travels between a page and a chat engine: messages, settings, deltas and the finished reply."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from typing import Literal
+
+from core.errors import UserInputError
+from core.refs import ModelRef
+
+Role = Literal["system", "user", "assistant"]
+Finish = Literal["stop", "length", "cancelled"]
+Path = Literal["plain", "zerogpu"]
+
+ROLES: tuple[Role, ...] = ("system", "user", "assistant")
+MOST_CHARACTERS = 1_000_000
+MOST_NEW_TOKENS = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn as the model's chat template reads it. `content` is exact to the byte."""
+
+    role: Role
+    content: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The message in the form transformers, TRL and the dataset share."""
+        return {"role": self.role, "content": self.content}
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationSettings:
+    """How to sample. `None` means the model's own default; a recorded reply has every value filled in.
+
+    `temperature` 0 is greedy. `seed` None is random and is filled in by the engine.
+    """
+
+    max_new_tokens: int = 512
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+
+    def as_json(self) -> str:
+        """Keys sorted, so that equal settings are equal strings."""
+        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens and seconds of one answer. `first_token_s` counts from the request, `seconds` to the last token."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    first_token_s: float
+    seconds: float
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Decoding speed after the first token; None when there was no second one."""
+        span = self.seconds - self.first_token_s
+        return (self.completion_tokens - 1) / span if self.completion_tokens > 1 and span > 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer. The last one has `finish` and `usage`; its text may be empty."""
+
+    text: str
+    finish: Finish | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, whole or cut, with everything needed to name what made it."""
+
+    id: str
+    content: str
+    ref: ModelRef
+    settings: GenerationSettings
+    backend: str
+    dtype: str
+    path: Path
+    finish: Finish | None
+    usage: Usage | None
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do with one model; the controls on the screen follow it."""
+
+    streaming: bool = True
+    seed: bool = True
+    max_context: int | None = None
+    chat_template: bool = True
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPlan:
+    """What has to happen before a model can answer, said before it happens. Sizes in bytes."""
+
+    ref: ModelRef
+    ready: bool
+    download_bytes: int = 0
+    files: int = 0
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A step of long work, in its own unit."""
+
+    stage: Literal["prepare", "download", "load", "ready"]
+    done: int = 0
+    total: int | None = None
+    unit: Literal["bytes", "tensors", ""] = ""
+
+
+def check_settings(settings: GenerationSettings) -> GenerationSettings:
+    """Return `settings` if an engine may be given them, else raise `UserInputError` naming the value and its range."""
+
+    def within(name: str, value: float | None, low: float, high: float) -> None:
+        # `not (low <= value)` also refuses NaN, which every comparison answers with False.
+        if value is not None and not (low <= value <= high):
+            raise UserInputError(f"{name} has to be between {low:g} and {high:g}; it is {value}.")
+
+    within("Max new tokens", settings.max_new_tokens, 1, MOST_NEW_TOKENS)
+    within("Temperature", settings.temperature, 0, 100)
+    within("Top-p", settings.top_p, 0.001, 1)
+    within("Top-k", settings.top_k, 0, 1_000_000)
+    within("Repetition penalty", settings.repetition_penalty, 0.1, 10)
+    within("Seed", settings.seed, 0, 2**63 - 1)
+    if any(not s for s in settings.stop) or len(settings.stop) > 16:
+        raise UserInputError("Stop strings: at most 16, none of them empty.")
+    return settings
+
+
+def check_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """Return `messages` if a model may be asked them, else raise `UserInputError`."""
+    if not messages or messages[-1].role != "user":
+        raise UserInputError("There is nothing to answer yet. Write a message first.")
+    if not messages[-1].content.strip():
+        raise UserInputError("The message is empty. Write something for the model to answer.")
+    size = sum(len(m.content) for m in messages)
+    if size > MOST_CHARACTERS:
+        raise UserInputError(
+            f"The conversation has {size:,} characters; at most {MOST_CHARACTERS:,} can be sent. Shorten the message, "
+            "or clear the conversation and send the part that matters."
+        )
+    return messages
+
+
+def messages_from(value: object, *, name: str = "history") -> tuple[Message, ...]:
+    """Read a list of {role, content} records from outside, or raise `UserInputError` saying which entry is wrong."""
+    if not isinstance(value, list):
+        raise UserInputError(f"{name} has to be a list of {{role, content}} records.")
+    messages = []
+    for number, entry in enumerate(value, 1):
+        if not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
+            raise UserInputError(f"{name}, entry {number}: expected {{role, content}} with text as content.")
+        role = entry.get("role")
+        if role not in ROLES:
+            raise UserInputError(f"{name}, entry {number}: the role has to be system, user or assistant.")
+        messages.append(Message(role, entry["content"]))
+    return tuple(messages)
+
+
+def with_seed(settings: GenerationSettings, seed: int) -> GenerationSettings:
+    """`settings` with the seed that will really be used."""
+    return replace(settings, seed=seed)

@@ -1,0 +1,260 @@
+"""The dataset contract: configs, columns and types of schema_version 1, and the rows that fill them.
+
+Other tools read this. A later version only adds nullable columns; none is renamed, retyped or reordered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from core.chat import Message
+
+SCHEMA_VERSION = 1
+
+Config = Literal["preferences", "ratings", "image_preferences", "comparisons"]
+Source = Literal["battle", "edit", "regenerate", "branch", "campaign", "manual", "derived", "import", "api", "thumb"]
+ColumnType = Literal["string", "timestamp", "bool", "int32", "float64", "strings", "messages", "scores", "image"]
+
+_FIRST: dict[str, ColumnType] = {
+    "id": "string",
+    "created_at": "timestamp",
+    "rater": "string",
+    "campaign": "string",
+    "item": "string",
+    "comparison_id": "string",
+    "consent_version": "string",
+    "supersedes": "string",
+    "rubric_version": "string",
+    "source": "string",
+    "blind": "bool",
+    "leaked": "bool",
+    "derived": "bool",
+    "shown_left": "string",
+    "strength": "string",
+    "reasons": "strings",
+    "tags": "strings",
+    "scores": "scores",
+    "comment": "string",
+    "decision_seconds": "float64",
+    "safety": "string",
+}
+_LAST: dict[str, ColumnType] = {
+    "backend": "string",
+    "dtype": "string",
+    "app_version": "string",
+    "schema_version": "int32",
+}
+
+
+def _maker(*sides: str) -> dict[str, ColumnType]:
+    names = ("model", "revision", "adapter", "settings")
+    return {f"{side}_{name}" if side else name: "string" for side in sides for name in names}
+
+
+COLUMNS: dict[Config, dict[str, ColumnType]] = {
+    "preferences": {
+        "prompt": "messages",
+        "chosen": "messages",
+        "rejected": "messages",
+        "tools": "string",
+        **_FIRST,
+        **_maker("chosen", "rejected"),
+        **_LAST,
+    },
+    "ratings": {
+        "prompt": "messages",
+        "completion": "messages",
+        "label": "bool",
+        "tools": "string",
+        **_FIRST,
+        **_maker(""),
+        **_LAST,
+    },
+    "image_preferences": {
+        "prompt": "string",
+        "chosen": "image",
+        "rejected": "image",
+        **_FIRST,
+        **_maker("chosen", "rejected"),
+        **_LAST,
+    },
+    "comparisons": {
+        "kind": "string",
+        "prompt": "messages",
+        "left": "messages",
+        "right": "messages",
+        "left_image": "image",
+        "right_image": "image",
+        "outcome": "string",
+        **_FIRST,
+        **_maker("left", "right"),
+        **_LAST,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Who made an answer. `adapter` is `repo_id@commit`, `settings` JSON with sorted keys; unknown is None."""
+
+    model: str | None = None
+    revision: str | None = None
+    adapter: str | None = None
+    settings: str | None = None
+
+    def columns(self, side: str) -> dict[str, object]:
+        """The four columns of this contender, prefixed with `side` unless it is empty."""
+        prefix = f"{side}_" if side else ""
+        return {f"{prefix}{f.name}": getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """The columns every config shares. Unknown is None, never ""; `created_at` is ISO 8601 in UTC."""
+
+    id: str
+    created_at: str
+    source: Source
+    app_version: str
+    rater: str | None = None
+    campaign: str | None = None
+    item: str | None = None
+    comparison_id: str | None = None
+    consent_version: str | None = None
+    supersedes: str | None = None
+    rubric_version: str | None = None
+    blind: bool | None = None
+    leaked: bool | None = None
+    derived: bool | None = None
+    shown_left: str | None = None
+    strength: str | None = None
+    reasons: tuple[str, ...] | None = None
+    tags: tuple[str, ...] | None = None
+    comment: str | None = None
+    decision_seconds: float | None = None
+    safety: str | None = None
+    backend: str | None = None
+    dtype: str | None = None
+
+    def columns(self) -> dict[str, object]:
+        """The provenance part of a row, ready for JSON. Lists that hold nothing are null."""
+        found: dict[str, object] = {f.name: getattr(self, f.name) for f in fields(self)}
+        for name in ("reasons", "tags"):
+            value = found[name]
+            found[name] = list(value) if isinstance(value, tuple) and value else None
+        found["scores"] = None
+        found["schema_version"] = SCHEMA_VERSION
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceRow:
+    """A row of `preferences`: `prompt` ends with the user's turn, the others hold only the assistant's."""
+
+    provenance: Provenance
+    prompt: tuple[Message, ...]
+    chosen: tuple[Message, ...]
+    rejected: tuple[Message, ...]
+    chosen_by: Contender = Contender()
+    rejected_by: Contender = Contender()
+    tools: str | None = None
+
+    @property
+    def config(self) -> Config:
+        """The dataset config this row belongs to."""
+        return "preferences"
+
+    def columns(self) -> dict[str, object]:
+        """Every column of the config, in its order, as plain values."""
+        return _ordered(
+            self.config,
+            {
+                "prompt": _dicts(self.prompt),
+                "chosen": _dicts(self.chosen),
+                "rejected": _dicts(self.rejected),
+                "tools": self.tools,
+                **self.provenance.columns(),
+                **self.chosen_by.columns("chosen"),
+                **self.rejected_by.columns("rejected"),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RatingRow:
+    """A row of `ratings`: one answer and a thumb. `label` True is up."""
+
+    provenance: Provenance
+    prompt: tuple[Message, ...]
+    completion: tuple[Message, ...]
+    label: bool
+    by: Contender = Contender()
+    tools: str | None = None
+
+    @property
+    def config(self) -> Config:
+        """The dataset config this row belongs to."""
+        return "ratings"
+
+    def columns(self) -> dict[str, object]:
+        """Every column of the config, in its order, as plain values."""
+        return _ordered(
+            self.config,
+            {
+                "prompt": _dicts(self.prompt),
+                "completion": _dicts(self.completion),
+                "label": self.label,
+                "tools": self.tools,
+                **self.provenance.columns(),
+                **self.by.columns(""),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """A row of `comparisons`: every comparison, ties and both-bad too."""
+
+    provenance: Provenance
+    kind: Literal["chat", "image"]
+    prompt: tuple[Message, ...]
+    left: tuple[Message, ...]
+    right: tuple[Message, ...]
+    outcome: str
+    left_by: Contender = Contender()
+    right_by: Contender = Contender()
+
+    @property
+    def config(self) -> Config:
+        """The dataset config this row belongs to."""
+        return "comparisons"
+
+    def columns(self) -> dict[str, object]:
+        """Every column of the config, in its order, as plain values."""
+        return _ordered(
+            self.config,
+            {
+                "kind": self.kind,
+                "prompt": _dicts(self.prompt),
+                "left": _dicts(self.left),
+                "right": _dicts(self.right),
+                "left_image": None,
+                "right_image": None,
+                "outcome": self.outcome,
+                **self.provenance.columns(),
+                **self.left_by.columns("left"),
+                **self.right_by.columns("right"),
+            },
+        )
+
+
+Row = PreferenceRow | RatingRow | ComparisonRow
+
+
+def _dicts(messages: tuple[Message, ...]) -> list[dict[str, str]]:
+    return [message.as_dict() for message in messages]
+
+
+def _ordered(config: Config, values: dict[str, object]) -> dict[str, object]:
+    return {name: values[name] for name in COLUMNS[config]}

@@ -1,0 +1,49 @@
+"""What the feedback store tells about itself: states of rows, health of the outbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from core.dataset import Config
+
+RowState = Literal["waiting", "pushed", "refused", "withdrawn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """The outcome of a save: the rows are on disk. `fresh` is False when they were there before (a second click)."""
+
+    ids: tuple[str, ...]
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row as the store holds it now: its columns, and how far it has travelled."""
+
+    id: str
+    config: Config
+    columns: dict[str, object]
+    state: RowState
+    shard: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackStatus:
+    """Health of the outbox. Counts are rows: `saved` is every current row, the others say where they are.
+
+    `dataset` names where rows go (a folder or a Hub repo), `account` who sends them, `warnings` what the operator
+    should know (a token that can write everywhere, say). Ages in seconds.
+    """
+
+    saved: int
+    waiting: int
+    pushed: int
+    refused: int
+    dataset: str
+    last_commit: str | None = None
+    last_error: str | None = None
+    oldest_waiting_s: float | None = None
+    account: str | None = None
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,14 @@
+"""Releasing two streams in step, so that speed does not tell which model is which."""
+
+from __future__ import annotations
+
+
+def released(texts: tuple[str, ...], finished: tuple[bool, ...], shown: int) -> int:
+    """How many characters of every side may be on the screen now.
+
+    The pace is the slowest side's: a side that is still writing holds the others back, one that has finished does not
+    (its text simply ends earlier). Never fewer than are `shown` already.
+    """
+    writing = [len(text) for text, done in zip(texts, finished, strict=True) if not done]
+    limit = min(writing) if writing else max((len(text) for text in texts), default=0)
+    return max(shown, limit)

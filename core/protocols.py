@@ -1,0 +1,155 @@
+"""The seams: what pages may ask of the world. Backends implement these; tests enter by the same door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from core.catalog import ModelCard, SearchPage, SearchQuery
+from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply
+from core.dataset import Config, Row
+from core.feedback import FeedbackStatus, Saved, StoredRow
+from core.refs import ModelRef
+
+
+class Answer(Protocol):
+    """A running or finished answer. Pages listen to it; they do not own it."""
+
+    @property
+    def id(self) -> str:
+        """A random id that names this answer and nothing else."""
+        ...
+
+    def listen(self) -> Iterator[Delta]:
+        """Every delta from the first on, then those to come; ends after the one with `finish`.
+
+        Any number may listen. When the last listener leaves an unfinished answer it goes on for the grace time
+        (`Settings.orphan_seconds`), then it is cancelled. Raises `BackendError` if the engine failed.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """End the answer within one token; listeners get a last delta with finish "cancelled". Idempotent."""
+        ...
+
+    def reply(self) -> Reply:
+        """The answer as it stands, with the settings really applied."""
+        ...
+
+
+class ChatBackend(Protocol):
+    """One engine: in this process, on ZeroGPU, or remote."""
+
+    @property
+    def name(self) -> str:
+        """What the chip and the rows call it, for example "CPU"."""
+        ...
+
+    def capabilities(self, ref: ModelRef) -> Capabilities:
+        """What it can do with a model; raises `NoBackend` or `UnsafeContentError` when it cannot run it."""
+        ...
+
+    def plan(self, ref: ModelRef) -> LoadPlan:
+        """What has to be fetched before this model answers."""
+        ...
+
+    def prepare(self, ref: ModelRef) -> Iterator[Progress]:
+        """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
+        ...
+
+    def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> Answer:
+        """Begin an answer. Loads the model first when it is on this machine but not in memory."""
+        ...
+
+
+class ChatRouter(Protocol):
+    """Chooses the engine for a model and keeps the start model's pin."""
+
+    def start_model(self) -> ModelRef:
+        """The model pinned at start (`PROVING_CHAT_MODEL`, else the bundled one)."""
+        ...
+
+    def pin(self, model: str) -> ModelRef:
+        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model."""
+        ...
+
+    def engine(self, ref: ModelRef) -> str:
+        """The name of the engine that would answer."""
+        ...
+
+    def capabilities(self, ref: ModelRef) -> Capabilities:
+        """As `ChatBackend.capabilities`, of the engine that would answer."""
+        ...
+
+    def plan(self, ref: ModelRef) -> LoadPlan:
+        """As `ChatBackend.plan`."""
+        ...
+
+    def prepare(self, ref: ModelRef) -> Iterator[Progress]:
+        """As `ChatBackend.prepare`."""
+        ...
+
+    def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> Answer:
+        """As `ChatBackend.start`."""
+        ...
+
+    def answer(self, answer_id: str) -> Answer | None:
+        """A running or recent answer, for a listener that comes back; None when it is gone."""
+        ...
+
+
+class HubCatalog(Protocol):
+    """Finds models and reads their cards: on the Hub and on this machine."""
+
+    def search(self, query: SearchQuery) -> SearchPage:
+        """Rows within the deadline; never hangs, never raises for an unreachable Hub when `source` is auto."""
+        ...
+
+    def resolve(self, repo_id: str, revision: str = "") -> ModelRef:
+        """The commit that a branch, tag or short commit means now; "" is the default branch."""
+        ...
+
+    def card(self, ref: ModelRef) -> ModelCard:
+        """The card, files and findings at exactly that commit."""
+        ...
+
+
+class FeedbackStore(Protocol):
+    """Keeps what reviewers said. Durable before it returns."""
+
+    def save(self, rows: Sequence[Row]) -> Saved:
+        """All rows or none, in one transaction; rows whose id is there already change nothing. Raises `NotSaved`."""
+        ...
+
+    def withdraw(self, row_id: str) -> None:
+        """Take a row back: out of the current view now, out of the dataset with the next upload."""
+        ...
+
+    def newest(self, limit: int = 20, config: Config | None = None) -> Sequence[StoredRow]:
+        """Current rows, newest first."""
+        ...
+
+    def status(self) -> FeedbackStatus:
+        """Counts and health, from this machine alone (no network)."""
+        ...
+
+    def upload_now(self) -> FeedbackStatus:
+        """Send what waits, now; the status says how it went."""
+        ...
+
+
+class DatasetRepo(Protocol):
+    """Where shards go: a folder in the Hub's layout, or a Hub dataset repository."""
+
+    @property
+    def name(self) -> str:
+        """How the page calls it."""
+        ...
+
+    def commit(self, adds: dict[str, Path | bytes], deletes: Sequence[str], message: str) -> str:
+        """One atomic change; returns the commit id. Doing it again with the same content changes nothing.
+
+        Raises `DatasetRejected` when trying again cannot help, `HubError` when it can.
+        """
+        ...

@@ -1,0 +1,131 @@
+"""Every setting of the app, read from one mapping in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import UserInputError
+from core.refs import check_repo_id
+
+DEFAULT_ENDPOINT = "https://huggingface.co"
+EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  (a Space is reached from outside its container)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable: what README's table says of it."""
+
+    name: str
+    default: str
+    meaning: str
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable("HF_TOKEN", "", "Hub token; else the one a login stored. Needed only for gated models and a Hub dataset."),
+    Variable("HF_ENDPOINT", DEFAULT_ENDPOINT, "Where the Hub is."),
+    Variable("HF_HOME", "~/.cache/huggingface", "Where downloaded models are cached."),
+    Variable("PROVING_DATA_DIR", "./data", "Votes (SQLite), the folder dataset, prepared models, pins. Local disk."),
+    Variable(
+        "PROVING_DATASET", "", "Hub dataset repo id for the feedback; empty: the folder `dataset/` in the data folder."
+    ),
+    Variable("PROVING_CHAT_MODEL", "", "Model at start: repo id[@revision] or a local folder; empty: the bundled one."),
+    Variable(
+        "PROVING_LOCAL_ONLY", "0", "1: no prompt ever leaves this machine. This version has no remote engine at all."
+    ),
+    Variable(
+        "PROVING_SECRET", "", "Salts pseudonyms; empty: made in the data folder, and pseudonyms end with that disk."
+    ),
+    Variable("PROVING_ORPHAN_SECONDS", "30", "How long an answer goes on after its page is gone."),
+    Variable(
+        "GRADIO_SERVER_NAME",
+        "127.0.0.1",
+        "Address to listen on; 0.0.0.0 on a Space and in the container. There is no sign-in yet.",
+    ),
+    Variable("PORT", "7860", "Port to listen on."),
+)
+
+# Named in the design, built by later issues: setting one now is an error, not a silent no.
+NOT_YET = (
+    "PROVING_IMAGE_MODEL",
+    "PROVING_REMOTE_URL",
+    "PROVING_REMOTE_TOKEN",
+    "PROVING_AUTH",
+    "PROVING_CONSENT",
+    "PROVING_ROLES",
+    "PROVING_LIMITS",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The app's settings. `from_env` is pure; only app.py hands it the real environment."""
+
+    data_dir: Path
+    endpoint: str = DEFAULT_ENDPOINT
+    token: str | None = None
+    dataset: str = ""
+    chat_model: str = ""
+    local_only: bool = False
+    secret: str = ""
+    orphan_seconds: float = 30.0
+    port: int = 7860
+    host: str = "127.0.0.1"
+    space_id: str | None = None
+    zero_gpu: bool = False
+
+    def __repr__(self) -> str:
+        # The dataclass default would put the token and the secret into any log that shows settings.
+        return f"Settings(data_dir={str(self.data_dir)!r}, dataset={self.dataset!r}, chat_model={self.chat_model!r})"
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str]) -> Settings:
+        """Read the variables of README's table; raises `UserInputError` naming the one that is wrong."""
+        known = {variable.name for variable in VARIABLES}
+        for name in sorted(env):
+            if name in NOT_YET and env[name]:
+                raise UserInputError(f"{name} is set, but this version cannot honour it yet. Unset it to start.")
+            if name.startswith("PROVING_") and name not in known and name not in NOT_YET:
+                raise UserInputError(f"{name} is not a setting. README.md, Configuration, lists them all.")
+        dataset = env.get("PROVING_DATASET", "").strip()
+        if dataset:
+            try:
+                check_repo_id(dataset)
+            except UserInputError as error:
+                raise UserInputError(f"PROVING_DATASET: {error}") from error
+            if "/" not in dataset:
+                raise UserInputError("PROVING_DATASET has to name its owner too: owner/name.")
+        space_id = env.get("SPACE_ID") or None
+        return cls(
+            data_dir=Path(env.get("PROVING_DATA_DIR") or "data").expanduser().resolve(),
+            endpoint=(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"),
+            token=env.get("HF_TOKEN") or None,
+            dataset=dataset,
+            chat_model=env.get("PROVING_CHAT_MODEL", "").strip(),
+            local_only=_switch("PROVING_LOCAL_ONLY", env),
+            secret=env.get("PROVING_SECRET", ""),
+            orphan_seconds=_number("PROVING_ORPHAN_SECONDS", env, 30, 0, 86_400),
+            port=int(_number("PORT", env, 7860, 1, 65_535)),
+            host=env.get("GRADIO_SERVER_NAME") or (EVERY_ADDRESS if space_id else "127.0.0.1"),
+            space_id=space_id,
+            zero_gpu=env.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
+        )
+
+
+def _switch(name: str, env: Mapping[str, str]) -> bool:
+    value = env.get(name, "").strip().lower()
+    if value not in ("", "0", "1", "true", "false"):
+        raise UserInputError(f"{name} has to be 0 or 1; it is “{value}”.")
+    return value in ("1", "true")
+
+
+def _number(name: str, env: Mapping[str, str], default: float, low: float, high: float) -> float:
+    text = env.get(name, "").strip()
+    try:
+        value = float(text) if text else default
+    except ValueError as error:
+        raise UserInputError(f"{name} has to be a number; it is “{text}”.") from error
+    if not (low <= value <= high):
+        raise UserInputError(f"{name} has to be between {low:g} and {high:g}; it is {text}.")
+    return value
