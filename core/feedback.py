@@ -47,3 +47,8 @@ class FeedbackStatus:
     oldest_waiting_s: float | None = None
     account: str | None = None
     warnings: tuple[str, ...] = ()
+
+
+def saved_sentence(status: FeedbackStatus) -> str:
+    """What the screen says after a save that is on disk."""
+    return f"Saved. {status.waiting} waiting to upload." if status.waiting else "Saved and uploaded."

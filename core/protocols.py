@@ -138,6 +138,10 @@ class FeedbackStore(Protocol):
         """Send what waits, now; the status says how it went."""
         ...
 
+    def close(self) -> None:
+        """Send what waits within a bound, then stop. What did not leave is sent after the next start."""
+        ...
+
 
 class DatasetRepo(Protocol):
     """Where shards go: a folder in the Hub's layout, or a Hub dataset repository."""

@@ -1,0 +1,161 @@
+"""Composition root: settings, services, pages, one Blocks; launched under __main__.
+
+This is the only module that reads the environment, and the only one that constructs services.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+
+# gradio reads this when it is imported; the page makes no third-party request.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+if os.environ.get("SPACES_ZERO_GPU"):
+    import spaces  # noqa: F401  (has to come before anything that touches CUDA)
+
+import gradio as gr
+
+from backends.feedback.build import build_feedback
+from backends.identity import secret_of
+from backends.router import build_chat
+from components.chip import chip
+from components.theme import SCRIPT, STYLESHEET, theme
+from core.address import Address
+from core.errors import AppError
+from core.protocols import ChatRouter, FeedbackStore, HubCatalog
+from core.settings import Settings
+from pages.battle import BattlePage
+from pages.card import CardPage
+from pages.chat import ChatPage
+from pages.chat_api import ChatApi
+from pages.feedback import FeedbackPage
+from pages.search import SearchPage
+from pages.shared import Frame, Shared
+
+TITLE = "Proving Ground"
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything the pages are handed."""
+
+    catalog: HubCatalog
+    router: ChatRouter
+    store: FeedbackStore
+    secret: str
+    endpoint: str
+    local_models: tuple[str, ...] = ()
+
+
+def build_services(settings: Settings) -> Services:
+    """Construct every service from the settings. Touches the data folder, not the network."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    chat = build_chat(
+        data_dir=settings.data_dir,
+        chat_model=settings.chat_model,
+        token=settings.token,
+        endpoint=settings.endpoint,
+        orphan_seconds=settings.orphan_seconds,
+        zero_gpu=settings.zero_gpu,
+    )
+    store = build_feedback(
+        settings.data_dir, dataset=settings.dataset, token=settings.token, endpoint=settings.endpoint
+    )
+    return Services(
+        catalog=chat.catalog,
+        router=chat,
+        store=store,
+        secret=settings.secret or secret_of(settings.data_dir),
+        endpoint=settings.endpoint,
+    )
+
+
+def build(services: Services) -> gr.Blocks:
+    """The whole page, from services alone; tests hand in their own."""
+    router, catalog, store = services.router, services.catalog, services.store
+    frame = Frame(router, store)
+    search = SearchPage(catalog)
+    card = CardPage(catalog, router, services.endpoint)
+    chat = ChatPage(router, store, services.secret)
+    battle = BattlePage(router, store, services.secret, services.local_models)
+    feedback = FeedbackPage(router, store, services.secret)
+    with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 86_400)) as demo:
+        with gr.Row(elem_id="header"):
+            gr.HTML(f"<span>{TITLE}</span>", elem_id="brand")
+            pinned_chip = gr.HTML(chip(None), elem_id="chip", js_on_load=None)
+            outbox = gr.HTML("", elem_id="outbox-badge", js_on_load=None)
+        with gr.Tabs(elem_id="tabs", selected="search") as tabs:
+            with gr.Tab("Search", id="search"):
+                search_view = search.build()
+            with gr.Tab("Card", id="card"):
+                card_view = card.build()
+            with gr.Tab("Chat", id="chat"):
+                chat_view = chat.build()
+                with chat_view.left:
+                    battle_view = battle.build()
+            with gr.Tab("Feedback", id="feedback") as feedback_tab:
+                feedback_view = feedback.build()
+        shared = Shared(
+            tabs=tabs,
+            pinned=gr.State(None),
+            opened=gr.State(Address()),
+            # Only a random id; gradio sends this secret to the browser, so it must not be the one that salts pseudonyms.
+            visitor=gr.BrowserState("", storage_key="proving-visitor", secret="proving-visitor"),  # noqa: S106
+            chip=pinned_chip,
+            outbox=outbox,
+            address=gr.Textbox(visible="hidden", elem_id="address", label="Address"),
+            went=gr.Textbox(visible="hidden", elem_id="went", label="Went"),
+        )
+        frame.wire(demo, shared)
+        search.wire(search_view, shared, demo)
+        card.wire(card_view, shared)
+        chat.wire(chat_view, shared)
+        battle.wire(battle_view, chat_view, shared)
+        ChatApi(router).wire()
+        feedback.wire(feedback_view, chat_view, shared, feedback_tab, demo)
+    demo.queue(max_size=200, default_concurrency_limit=8)
+    return demo
+
+
+def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[object, str, str]:
+    """Serve `demo`; the run history stays off because it would keep prompts and battles in the browser."""
+    return demo.launch(
+        server_name=settings.host,
+        server_port=settings.port,
+        theme=theme(),
+        css_paths=[STYLESHEET],
+        head=f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
+        footer_links=["api"],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        mcp_server=True,
+        max_file_size="20mb",
+        prevent_thread_lock=not block,
+        quiet=not block,
+    )
+
+
+def main() -> int:
+    """Start the app from the environment; a setting that is wrong ends it with one sentence."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = Settings.from_env(os.environ)
+        services = build_services(settings)
+    except AppError as error:
+        print(f"Proving Ground cannot start. {error}", file=sys.stderr)
+        return 2
+    demo = build(services)
+    try:
+        launch(demo, settings)
+    finally:
+        services.store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,58 @@
+// What the page does beyond Gradio: keep the address, follow back and forward, keyboard shortcuts.
+(() => {
+  const field = (id) => document.querySelector(`#${id} textarea, #${id} input`);
+
+  window.provingAddress = (query) => {
+    if (!query || query === window.location.search.replace(/^\?/, "")) return query;
+    // Gradio's own parameters (__theme, say) stay in the address.
+    const kept = new URLSearchParams(window.location.search);
+    ["tab", "model", "revision"].forEach((k) => kept.delete(k));
+    const rest = kept.toString();
+    const next = query + (rest ? "&" + rest : "");
+    if ("?" + next !== window.location.search) window.history.pushState({}, "", "?" + next);
+    // On a Space the page stands in a frame: the outer address follows by message.
+    if (window.parent !== window) window.parent.postMessage({ queryString: next }, "https://huggingface.co");
+    return query;
+  };
+
+  window.addEventListener("popstate", () => {
+    const target = field("went");
+    if (!target) return;
+    target.value = window.location.search.replace(/^\?/, "") || "tab=search";
+    target.dispatchEvent(new Event("input", { bubbles: true }));
+  });
+
+  const shown = (el) => el && el.offsetParent !== null && !el.disabled;
+  const typing = (el) => el && (["INPUT", "TEXTAREA", "SELECT"].includes(el.tagName) || el.isContentEditable);
+  let waitingForTab = false;
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
+    if (waitingForTab) {
+      waitingForTab = false;
+      const name = { s: "Search", c: "Chat", k: "Card", f: "Feedback" }[event.key];
+      const tab = [...document.querySelectorAll('#tabs button[role="tab"]')].find((b) => b.textContent.trim() === name);
+      if (tab) { tab.click(); event.preventDefault(); }
+      return;
+    }
+    if (event.key === "g") { waitingForTab = true; setTimeout(() => { waitingForTab = false; }, 1500); return; }
+    if (event.key === "/") {
+      const box = field("search-text");
+      if (shown(box)) { box.focus(); event.preventDefault(); }
+      return;
+    }
+    const vote = { 1: "vote-left", 2: "vote-right", 3: "vote-tie", 0: "vote-bad" }[event.key];
+    const button = vote && document.getElementById(vote);
+    if (shown(button)) { button.click(); event.preventDefault(); }
+  });
+
+  document.addEventListener("click", (event) => {
+    const copy = event.target.closest("[data-copy]");
+    if (!copy) return;
+    navigator.clipboard?.writeText(copy.dataset.copy).then(() => {
+      const before = copy.textContent;
+      copy.textContent = "Copied";
+      setTimeout(() => { copy.textContent = before; }, 1200);
+    });
+  });
+})();

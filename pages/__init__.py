@@ -1,0 +1,1 @@
+"""One module per tab: layout, events, and handlers that are plain methods."""

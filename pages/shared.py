@@ -1,0 +1,117 @@
+"""What the tabs share: the pinned model, the card that is open, the address, and how to move between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+from uuid import uuid4
+
+import gradio as gr
+
+from components.chip import chip
+from components.errors import shown_to_user
+from core.address import TABS, Address, read_address
+from core.errors import AppError
+from core.protocols import ChatRouter, FeedbackStore
+from core.refs import ModelRef
+
+@dataclass(frozen=True)
+class Shared:
+    """Components every page may read or drive. `opened` is the address of the card to show."""
+
+    tabs: gr.Tabs
+    pinned: gr.State
+    opened: gr.State
+    visitor: gr.BrowserState
+    chip: gr.HTML
+    outbox: gr.HTML
+    address: gr.Textbox
+    went: gr.Textbox
+
+
+class Frame:
+    """The header above the tabs and the movement between them."""
+
+    def __init__(self, router: ChatRouter, store: FeedbackStore) -> None:
+        self.router = router
+        self.store = store
+
+    def wire(self, demo: gr.Blocks, shared: Shared) -> None:
+        """First load, tab changes, back and forward, and the chip that follows the pin."""
+        demo.load(
+            self.arrive,
+            shared.visitor,
+            [shared.tabs, shared.opened, shared.pinned, shared.visitor],
+            api_visibility="private",
+            show_progress="hidden",
+        )
+        demo.load(self.outbox_line, None, shared.outbox, api_visibility="private", show_progress="hidden")
+        shared.tabs.select(
+            self.leave_for, shared.opened, shared.address, api_visibility="private", show_progress="hidden", queue=False
+        )
+        shared.went.input(
+            self.go_back,
+            shared.went,
+            [shared.tabs, shared.opened],
+            api_visibility="private",
+            show_progress="hidden",
+        )
+        shared.pinned.change(
+            self.describe, shared.pinned, shared.chip, api_visibility="private", show_progress="hidden"
+        )
+        shared.address.change(
+            None, shared.address, None, js="(query) => window.provingAddress(query)", api_visibility="private"
+        )
+
+    def arrive(self, visitor: str, request: gr.Request) -> tuple[gr.Tabs, Address, ModelRef | None, str]:
+        """Open what the link names, pin the start model, and give a new visitor a random id."""
+        place = read_address(dict(request.query_params))
+        try:
+            pinned: ModelRef | None = self.router.start_model()
+        except AppError as error:
+            pinned = None
+            gr.Warning(str(error), title="No model at start")
+        return gr.Tabs(selected=place.tab), place, pinned, visitor or uuid4().hex
+
+    def leave_for(self, opened: Address, event: gr.SelectData) -> str:
+        """The address of the tab that was chosen."""
+        tab = TABS[event.index] if isinstance(event.index, int) and event.index < len(TABS) else TABS[0]
+        return Address(tab, opened.model, opened.revision).query() if tab == "card" else Address(tab).query()
+
+    def go_back(self, query: str) -> tuple[gr.Tabs, Address]:
+        """Follow the browser's back and forward buttons."""
+        place = read_address(dict(parse_qsl(query)))
+        return gr.Tabs(selected=place.tab), place
+
+    def describe(self, pinned: ModelRef | None) -> str:
+        """The chip for the pinned model, with what is known of it."""
+        with shown_to_user():
+            if pinned is None:
+                return chip(None)
+            notes = []
+            engine = ""
+            try:
+                engine = self.router.engine(pinned)
+                abilities = self.router.capabilities(pinned)
+                notes += list(abilities.notes)
+                if abilities.max_context:
+                    notes.append(f"Context {abilities.max_context:,} tokens.")
+            except AppError as error:
+                notes.append(str(error))
+            return chip(pinned, engine=engine, notes=tuple(notes))
+
+    def outbox_line(self) -> str:
+        """How many rows wait, for the header."""
+        with shown_to_user():
+            return waiting_badge(self.store.status().waiting)
+
+
+def waiting_badge(waiting: int) -> str:
+    """The header's outbox badge; nothing waiting shows nothing."""
+    return f'<span class="pg-tag">{waiting} waiting to upload</span>' if waiting else ""
+
+
+def show_card(repo_id: str, revision: str) -> tuple[gr.Tabs, Address, str]:
+    """Tabs, opened and address for the card of `repo_id`."""
+    place = Address("card", repo_id, revision)
+    return gr.Tabs(selected="card"), place, place.query()
