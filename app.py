@@ -23,7 +23,7 @@ from backends.feedback.build import build_feedback
 from backends.identity import secret_of
 from backends.router import build_chat
 from components.chip import chip
-from components.theme import SCRIPT, STYLESHEET, theme
+from components.theme import STYLESHEET, head, theme
 from core.address import Address
 from core.errors import AppError
 from core.protocols import ChatRouter, FeedbackStore, HubCatalog
@@ -128,7 +128,7 @@ def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[
         server_port=settings.port,
         theme=theme(),
         css_paths=[STYLESHEET],
-        head=f"<script>{SCRIPT.read_text(encoding='utf-8')}</script>",
+        head=head(),
         footer_links=["api"],
         run_history=False,
         enable_monitoring=False,

@@ -41,7 +41,11 @@ def row_cards(rows: Sequence[StoredRow]) -> str:
             '<div class="pg-empty"><b>Nothing has been said yet.</b><p>Rate an answer in Chat, compare two blind, or '
             "capture a preference here.</p></div>"
         )
-    return "".join(_card(row) for row in rows)
+    # A battle with a winner is two rows of the dataset and one thing that somebody said.
+    told = {row.columns.get("comparison_id") for row in rows if row.config == "preferences"} - {None}
+    return "".join(
+        _card(row) for row in rows if row.config != "comparisons" or row.columns.get("comparison_id") not in told
+    )
 
 
 def marked_difference(text: str, other: str) -> str:

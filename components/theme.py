@@ -10,6 +10,7 @@ FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "He
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
 STYLESHEET = Path(__file__).with_name("style.css")
+FRAME = Path(__file__).with_name("frame.css")
 SCRIPT = Path(__file__).with_name("page.js")
 
 
@@ -110,3 +111,8 @@ def theme() -> gr.themes.Base:
         slider_color="*primary_500",
         layout_gap="12px",
     )
+
+
+def head() -> str:
+    """The outer stylesheet and the script, for the page's head."""
+    return f"<style>{FRAME.read_text(encoding='utf-8')}</style><script>{SCRIPT.read_text(encoding='utf-8')}</script>"

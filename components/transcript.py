@@ -51,9 +51,20 @@ def figures(reply: Reply) -> str:
     return " · ".join([*parts, *([ended] if ended else [])])
 
 
+def copied(text: str) -> str:
+    """`text` as an attribute value from which a browser reads back every byte (HTML would turn CR into LF)."""
+    return escape(text, quote=True).replace("\r", "&#13;")
+
+
 def _figures_part(reply: Reply) -> dict[str, Any]:
-    """The figures as a component part, so that copying the answer copies the answer alone."""
-    value = f'<div class="pg-figures">{escape(figures(reply))}</div>'
+    """The figures as a component part, so that they are no part of the text.
+
+    gradio shows its own copy button only on messages of text alone; ours copies the record, not what was rendered.
+    """
+    value = (
+        f'<div class="pg-figures"><span>{escape(figures(reply))}</span> '
+        f'<button class="pg-copy" data-copy="{copied(reply.content)}">Copy</button></div>'
+    )
     return {"type": "component", "component": "html", "value": value, "constructor_args": {}, "props": {}}
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
+
+from core.refs import ModelRef
 
 SearchSource = Literal["auto", "hub", "local"]
 Sort = Literal["trending", "downloads", "likes", "created", "updated"]
@@ -61,6 +64,19 @@ class SearchPage:
     complete: bool
     hub_reachable: bool | None = None
     notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFolder:
+    """A model in a folder of this machine, outside the Hugging Face cache.
+
+    `ready` is False for a bundled model whose files are not prepared yet; it still shows in search.
+    """
+
+    ref: ModelRef
+    path: Path
+    ready: bool
+    bundled: bool
 
 
 @dataclass(frozen=True, slots=True)

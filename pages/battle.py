@@ -122,7 +122,7 @@ class BattlePage:
                         for outcome, (elem_id, label) in VOTES.items()
                     }
             reveal = gr.HTML("", elem_id="reveal")
-            with gr.Group(elem_classes="pg-composer"):
+            with gr.Column(elem_classes="pg-composer"):
                 text = gr.Textbox(
                     label="Prompt",
                     show_label=False,
@@ -172,12 +172,13 @@ class BattlePage:
                 concurrency_limit=16,
             )
         chat.mode.change(
-            self.switch, chat.mode, [chat.single, view.group], api_visibility="private", show_progress="hidden"
+            self.switch, chat.mode, [chat.single, view.group, chat.chatbot], api_visibility="private", show_progress="hidden"
         )
 
-    def switch(self, mode: str) -> tuple[Any, Any]:
-        """Show the composer of the chosen mode."""
-        return gr.Column(visible=mode != "compare"), gr.Column(visible=mode == "compare")
+    def switch(self, mode: str) -> tuple[Any, Any, Any]:
+        """Show the composer of the chosen mode; the two sides need the room more than the conversation does."""
+        comparing = mode == "compare"
+        return gr.Column(visible=not comparing), gr.Column(visible=comparing), gr.Chatbot(height=200 if comparing else 460)
 
     def compare(
         self,

@@ -103,12 +103,12 @@ class ChatPage:
                     examples=[{"text": text} for text in EXAMPLES],
                     height=460,
                     layout="bubble",
-                    buttons=["copy", "copy_all"],
+                    buttons=["copy"],
                     editable="user",
                     feedback_options=("Like", "Dislike"),
                     elem_id="chatbot",
                 )
-                with gr.Column(visible=True) as single, gr.Group(elem_classes="pg-composer"):
+                with gr.Column(visible=True, elem_classes="pg-composer") as single:
                     text = gr.Textbox(
                         label="Message",
                         show_label=False,

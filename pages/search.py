@@ -17,7 +17,7 @@ from core.protocols import HubCatalog
 from core.tasks import TASKS
 from pages.shared import Shared, show_card
 
-SOURCES = [("Hub and this machine", "auto"), ("This machine", "local")]
+SOURCES = [("Everywhere", "auto"), ("This machine", "local")]
 SORT_LABELS = {
     "trending": "Trending",
     "downloads": "Downloads",
@@ -61,13 +61,13 @@ class SearchPage:
                 value="text-generation",
                 label="Task",
                 filterable=True,
-                scale=2,
-                min_width=150,
+                scale=3,
+                min_width=180,
             )
             sort = gr.Dropdown(
-                [(SORT_LABELS[key], key) for key in SORTS], value="trending", label="Sort", scale=1, min_width=120
+                [(SORT_LABELS[key], key) for key in SORTS], value="trending", label="Sort", scale=2, min_width=140
             )
-            source = gr.Dropdown(SOURCES, value="auto", label="Where", scale=1, min_width=150)
+            source = gr.Dropdown(SOURCES, value="auto", label="Where", scale=2, min_width=150)
         found = gr.HTML(SKELETON, elem_id="results", js_on_load=ON_LOAD)
         return SearchView(text, task, sort, source, found)
 

@@ -1,0 +1,53 @@
+"""Fixtures every tier shares: a scrubbed environment, and the test Hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Before anything imports huggingface_hub or gradio: no test may reach a real host, whatever this machine has set.
+CLOSED = "http://127.0.0.1:9"
+for name in list(os.environ):
+    if name.startswith(("PROVING_", "HF_", "HUGGING", "GRADIO_", "SPACE")):
+        del os.environ[name]
+os.environ.update(
+    HF_ENDPOINT=CLOSED,
+    HF_HUB_DISABLE_XET="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_PROGRESS_BARS="1",
+    HF_HOME=str(Path(os.environ.get("PYTEST_HF_HOME", "/tmp/proving-tests-hf"))),
+    GRADIO_ANALYTICS_ENABLED="False",
+    TOKENIZERS_PARALLELISM="false",
+)
+
+pytest_plugins = ("tests.hub_server.fixtures",)
+
+
+@pytest.fixture(autouse=True)
+def _leave_the_environment_alone() -> Iterator[None]:
+    """A test that leaves a variable behind would decide what the next one sees."""
+    before = dict(os.environ)
+    yield
+    changed = {k for k in before.keys() | os.environ.keys() if before.get(k) != os.environ.get(k)}
+    # pytest itself keeps the name of the running test there.
+    changed.discard("PYTEST_CURRENT_TEST")
+    for name in changed:
+        if name in before:
+            os.environ[name] = before[name]
+        else:
+            del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """GPU tests skip with the reason where there is no CUDA device."""
+    if not any("gpu" in item.keywords for item in items):
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in items:
+            if "gpu" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="no CUDA device on this machine"))

@@ -1,0 +1,54 @@
+"""Settings come from one mapping, and a wrong one ends the start with its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import UserInputError
+from core.settings import NOT_YET, VARIABLES, Settings
+
+
+def test_defaults_need_no_environment() -> None:
+    settings = Settings.from_env({})
+    assert settings.port == 7860
+    assert settings.host == "127.0.0.1"
+    assert settings.dataset == ""
+    assert settings.data_dir == Path("data").resolve()
+
+
+def test_a_space_listens_on_every_address() -> None:
+    assert Settings.from_env({"SPACE_ID": "me/space"}).host == "0.0.0.0"
+    assert Settings.from_env({"SPACE_ID": "me/space", "GRADIO_SERVER_NAME": "127.0.0.1"}).host == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("env", "says"),
+    [
+        ({"PORT": "abc"}, "PORT has to be a number"),
+        ({"PORT": "0"}, "PORT has to be between"),
+        ({"PROVING_ORPHAN_SECONDS": "nan"}, "between"),
+        ({"PROVING_LOCAL_ONLY": "maybe"}, "0 or 1"),
+        ({"PROVING_DATASET": "../etc"}, "PROVING_DATASET"),
+        ({"PROVING_DATASET": "no-owner"}, "owner"),
+        ({"PROVING_DATSET": "me/x"}, "PROVING_DATSET is not a setting"),
+        *(({name: "x"}, f"{name} is set, but") for name in NOT_YET),
+    ],
+)
+def test_a_wrong_value_is_named(env: dict[str, str], says: str) -> None:
+    with pytest.raises(UserInputError, match=says):
+        Settings.from_env(env)
+
+
+def test_the_token_and_the_secret_stay_out_of_repr() -> None:
+    settings = Settings.from_env({"HF_TOKEN": "hf_canary", "PROVING_SECRET": "salt_canary"})
+    assert settings.token == "hf_canary"
+    assert "canary" not in repr(settings)
+
+
+def test_readme_table_is_the_settings() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    for variable in VARIABLES:
+        default = f"`{variable.default}`" if variable.default else ""
+        assert f"| `{variable.name}` | {default} | {variable.meaning} |" in readme
