@@ -34,7 +34,7 @@ from pages.chat import ChatPage
 from pages.chat_api import ChatApi
 from pages.feedback import FeedbackPage
 from pages.search import SearchPage
-from pages.shared import Frame, Shared
+from pages.shared import ON_POPSTATE, Frame, Shared
 
 TITLE = "Proving Ground"
 
@@ -85,7 +85,7 @@ def build(services: Services) -> gr.Blocks:
     feedback = FeedbackPage(router, store, services.secret)
     with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 86_400)) as demo:
         with gr.Row(elem_id="header"):
-            gr.HTML(f"<span>{TITLE}</span>", elem_id="brand")
+            brand = gr.HTML(f"<span>{TITLE}</span>", elem_id="brand", js_on_load=ON_POPSTATE)
             pinned_chip = gr.HTML(chip(None), elem_id="chip", js_on_load=None)
             outbox = gr.HTML("", elem_id="outbox-badge", js_on_load=None)
         with gr.Tabs(elem_id="tabs", selected="search") as tabs:
@@ -105,10 +105,10 @@ def build(services: Services) -> gr.Blocks:
             opened=gr.State(Address()),
             # Only a random id; gradio sends this secret to the browser, so it must not be the one that salts pseudonyms.
             visitor=gr.BrowserState("", storage_key="proving-visitor", secret="proving-visitor"),  # noqa: S106
+            brand=brand,
             chip=pinned_chip,
             outbox=outbox,
             address=gr.Textbox(visible="hidden", elem_id="address", label="Address"),
-            went=gr.Textbox(visible="hidden", elem_id="went", label="Went"),
         )
         frame.wire(demo, shared)
         search.wire(search_view, shared, demo)
@@ -125,7 +125,7 @@ def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[
     """Serve `demo`; the run history stays off because it would keep prompts and battles in the browser."""
     return demo.launch(
         server_name=settings.host,
-        server_port=settings.port,
+        server_port=settings.port or None,
         theme=theme(),
         css_paths=[STYLESHEET],
         head=head(),

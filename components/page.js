@@ -9,18 +9,13 @@
     ["tab", "model", "revision"].forEach((k) => kept.delete(k));
     const rest = kept.toString();
     const next = query + (rest ? "&" + rest : "");
-    if ("?" + next !== window.location.search) window.history.pushState({}, "", "?" + next);
+    // The first address of a visit replaces the bare one: back must leave the page, not stand still.
+    if (!window.location.search.includes("tab=")) window.history.replaceState({}, "", "?" + next);
+    else if ("?" + next !== window.location.search) window.history.pushState({}, "", "?" + next);
     // On a Space the page stands in a frame: the outer address follows by message.
     if (window.parent !== window) window.parent.postMessage({ queryString: next }, "https://huggingface.co");
     return query;
   };
-
-  window.addEventListener("popstate", () => {
-    const target = field("went");
-    if (!target) return;
-    target.value = window.location.search.replace(/^\?/, "") || "tab=search";
-    target.dispatchEvent(new Event("input", { bubbles: true }));
-  });
 
   const shown = (el) => el && el.offsetParent !== null && !el.disabled;
   const typing = (el) => el && (["INPUT", "TEXTAREA", "SELECT"].includes(el.tagName) || el.isContentEditable);
@@ -44,6 +39,11 @@
     const vote = { 1: "vote-left", 2: "vote-right", 3: "vote-tie", 0: "vote-bad" }[event.key];
     const button = vote && document.getElementById(vote);
     if (shown(button)) { button.click(); event.preventDefault(); }
+  });
+
+  // After Enter in the battle's box the keys 1 2 3 0 are votes, not text.
+  document.addEventListener("keyup", (event) => {
+    if (event.key === "Enter" && !event.shiftKey && event.target.closest("#battle-text")) event.target.blur();
   });
 
   document.addEventListener("click", (event) => {

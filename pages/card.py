@@ -187,7 +187,8 @@ class CardPage:
                 "verdict": None,
                 "lineage": None,
                 "evaluations": None,
-                "files": [asdict(entry) for entry in card.files],
+                # Not "path": gradio_client takes any record with that key for a file to download.
+                "files": [{"file": entry.path, "size": entry.size} for entry in card.files],
                 "gated": card.gated,
                 "papers": None,
             }

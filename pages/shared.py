@@ -26,7 +26,13 @@ class Shared:
     chip: gr.HTML
     outbox: gr.HTML
     address: gr.Textbox
-    went: gr.Textbox
+    brand: gr.HTML
+
+
+# Back and forward reach Python through the brand's own element: a hidden textbox hears no scripted input.
+ON_POPSTATE = """
+window.addEventListener('popstate', () => trigger('select', {query: window.location.search.replace(/^[?]/, '')}));
+"""
 
 
 class Frame:
@@ -41,7 +47,7 @@ class Frame:
         demo.load(
             self.arrive,
             shared.visitor,
-            [shared.tabs, shared.opened, shared.pinned, shared.visitor],
+            [shared.tabs, shared.opened, shared.pinned, shared.visitor, shared.address],
             api_visibility="private",
             show_progress="hidden",
         )
@@ -49,10 +55,10 @@ class Frame:
         shared.tabs.select(
             self.leave_for, shared.opened, shared.address, api_visibility="private", show_progress="hidden", queue=False
         )
-        shared.went.input(
+        shared.brand.select(
             self.go_back,
-            shared.went,
-            [shared.tabs, shared.opened],
+            None,
+            [shared.tabs, shared.opened, shared.address],
             api_visibility="private",
             show_progress="hidden",
         )
@@ -63,7 +69,7 @@ class Frame:
             None, shared.address, None, js="(query) => window.provingAddress(query)", api_visibility="private"
         )
 
-    def arrive(self, visitor: str, request: gr.Request) -> tuple[gr.Tabs, Address, ModelRef | None, str]:
+    def arrive(self, visitor: str, request: gr.Request) -> tuple[gr.Tabs, Address, ModelRef | None, str, str]:
         """Open what the link names, pin the start model, and give a new visitor a random id."""
         place = read_address(dict(request.query_params))
         try:
@@ -71,17 +77,17 @@ class Frame:
         except AppError as error:
             pinned = None
             gr.Warning(str(error), title="No model at start")
-        return gr.Tabs(selected=place.tab), place, pinned, visitor or uuid4().hex
+        return gr.Tabs(selected=place.tab), place, pinned, visitor or uuid4().hex, place.query()
 
     def leave_for(self, opened: Address, event: gr.SelectData) -> str:
         """The address of the tab that was chosen."""
         tab = TABS[event.index] if isinstance(event.index, int) and event.index < len(TABS) else TABS[0]
         return Address(tab, opened.model, opened.revision).query() if tab == "card" else Address(tab).query()
 
-    def go_back(self, query: str) -> tuple[gr.Tabs, Address]:
+    def go_back(self, event: gr.EventData) -> tuple[gr.Tabs, Address, str]:
         """Follow the browser's back and forward buttons."""
-        place = read_address(dict(parse_qsl(query)))
-        return gr.Tabs(selected=place.tab), place
+        place = read_address(dict(parse_qsl(str(event.query))))
+        return gr.Tabs(selected=place.tab), place, place.query()
 
     def describe(self, pinned: ModelRef | None) -> str:
         """The chip for the pinned model, with what is known of it."""

@@ -1,0 +1,21 @@
+"""Run every benchmark and print the table: `make bench`."""
+
+from __future__ import annotations
+
+import os
+import platform
+
+from benchmarks import speed, startup
+
+
+def main() -> None:
+    """Print one Markdown table."""
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}\n")
+    print("| figure | Proving Ground | against |\n| --- | --- | --- |")
+    for part in (startup, speed):
+        for name, value, against in part.run():
+            print(f"| {name} | {value} | {against} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,37 @@
+"""The peer of the speed figure: `model.generate` with a streamer, alone in a process with the same settings."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from threading import Thread
+
+
+def main() -> None:
+    """Print, for each run, [tokens, seconds to the first, seconds in all]."""
+    folder, dtype, prompt, tokens, runs = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TextIteratorStreamer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True).eval()
+    inputs = tokenizer.apply_chat_template(
+        [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt"
+    )
+    for _ in range(runs + 1):  # the first is the warm-up
+        streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, timeout=120, skip_special_tokens=True)
+        started = time.monotonic()
+        arguments = {**inputs, "max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False, "streamer": streamer}
+        thread = Thread(target=model.generate, kwargs=arguments)
+        thread.start()
+        first = None
+        for piece in streamer:
+            if piece and first is None:
+                first = time.monotonic() - started
+        thread.join()
+        print(json.dumps([tokens, first, time.monotonic() - started]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

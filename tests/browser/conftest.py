@@ -1,0 +1,56 @@
+"""A browser for the session, a fresh context per test, and the page's own rules checked after each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+
+from tests.browser.find_chromium import ADVICE, chromium
+
+ARTIFACTS = Path(__file__).parents[1] / "artifacts"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests. It is never skipped: without one the tests fail with what to do."""
+    path = chromium()
+    assert path, ADVICE
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A visitor of their own: no cookies or storage of another test."""
+    made = browser.new_context(viewport={"width": 1440, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
+    made.set_default_timeout(20_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page whose console errors and requests to other hosts fail the test; a failed test leaves its picture."""
+    made = context.new_page()
+    problems: list[str] = []
+    made.on("pageerror", lambda error: problems.append(f"script error: {error}"))
+    made.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    made.on(
+        "request",
+        lambda sent: problems.append(f"request to another host: {sent.url}")
+        if urlsplit(sent.url).scheme in ("http", "https", "ws", "wss") and urlsplit(sent.url).hostname != "127.0.0.1"
+        else None,
+    )
+    failed_before = request.session.testsfailed
+    yield made
+    if request.session.testsfailed > failed_before:
+        ARTIFACTS.mkdir(exist_ok=True)
+        made.screenshot(path=ARTIFACTS / f"{request.node.name}.png", full_page=True)
+    assert problems == []

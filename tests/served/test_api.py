@@ -1,0 +1,232 @@
+"""The public API and the MCP tools, called as programs call them."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import Any
+
+import anyio
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+
+from core.dataset import PreferenceRow, RatingRow
+from tests.fakes import OTHER, REF, FakeRouter, FakeStore, services
+from tests.serving import served
+
+NAMES = {"/search_models", "/model_card", "/chat", "/submit_preference", "/submit_rating", "/feedback_status"}
+PARAMETERS = {
+    "/search_models": [
+        "query", "kind", "task", "library", "language", "license", "license_class", "author", "base_model",
+        "min_params", "max_params", "min_downloads", "gated", "has_card", "weights_format", "runs_here", "sort",
+        "limit", "source",
+    ],
+    "/model_card": ["repo_id", "revision", "kind"],
+    "/chat": [
+        "message", "history", "model", "system", "max_new_tokens", "temperature", "top_p", "seed", "adapter", "top_k",
+        "repetition_penalty", "stop",
+    ],
+    "/submit_preference": [
+        "prompt", "chosen", "rejected", "chosen_model", "rejected_model", "reasons", "comment", "rater", "id",
+    ],
+    "/submit_rating": ["prompt", "completion", "label", "model", "reasons", "comment", "rater", "id"],
+    "/feedback_status": [],
+}  # fmt: skip
+
+ROUTER, STORE = FakeRouter(), FakeStore()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with served(services(ROUTER, STORE), tmp_path_factory.mktemp("api")) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> Client:
+    return Client(url, verbose=False)
+
+
+def test_exactly_the_contract_is_listed_in_its_order(client: Client) -> None:
+    listed = client.view_api(return_format="dict")["named_endpoints"]
+    assert set(listed) == NAMES
+    for name, parameters in PARAMETERS.items():
+        assert [p["parameter_name"] for p in listed[name]["parameters"]] == parameters
+        assert listed[name]["description"]
+
+
+def test_search_models(client: Client) -> None:
+    found = client.predict("tiny", task="text-generation", api_name="/search_models")
+    assert [record["repo_id"] for record in found] == [REF.repo_id, OTHER.repo_id]
+    assert set(found[0]) >= {
+        "repo_id", "revision", "kind", "task", "library", "license", "license_class", "params", "downloads", "likes",
+        "updated", "gated", "has_card", "weights_formats", "runs_here", "memory_bytes", "source", "looked_at", "complete",
+    }  # fmt: skip
+    assert found[0]["runs_here"] is None
+    assert found[0]["memory_bytes"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"language": "en"}, "language is not supported yet"),
+        ({"license_class": "permissive"}, "license_class is not supported yet"),
+        ({"min_params": "3B"}, "min_params is not supported yet"),
+        ({"runs_here": True}, "runs_here is not supported yet"),
+        ({"kind": "dataset"}, "kind has to be model"),
+        ({"gated": "yes"}, "gated has to be any"),
+        ({"sort": "stars"}, "sort has to be one of"),
+        ({"source": "moon"}, "source has to be"),
+        ({"limit": 0}, "limit has to be between"),
+    ],
+)
+def test_what_is_not_built_is_refused_with_a_sentence(client: Client, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(AppError, match=says):
+        client.predict(**arguments, api_name="/search_models")
+
+
+def test_model_card(client: Client) -> None:
+    card = client.predict(REF.repo_id, api_name="/model_card")
+    assert card["revision"] == REF.revision
+    assert card["findings"][0]["id"] == "license-missing"
+    assert set(card["findings"][0]) == {"id", "severity", "sentence", "source"}
+    assert card["files"] == [{"file": "model.safetensors", "size": 1_000_000}]
+    assert "<em>text</em>" in card["card_html"]
+    for unbuilt in ("sections", "verdict", "lineage", "evaluations", "papers"):
+        assert card[unbuilt] is None
+    with pytest.raises(AppError, match="not a repository id"):
+        client.predict("../etc/passwd", api_name="/model_card")
+
+
+def test_chat_streams_the_whole_text_so_far(client: Client) -> None:
+    updates = list(client.submit("  hi\t🙂", system="be brief", temperature=0, seed=3, stop=["END"], api_name="/chat"))
+    assert updates[-1] == "You said:   hi\t🙂"
+    assert all(later.startswith(earlier) for earlier, later in zip(updates, updates[1:], strict=False))
+    ref, messages, settings = ROUTER.asked[-1]
+    assert ref == REF
+    assert [m.role for m in messages] == ["system", "user"]
+    assert (settings.temperature, settings.seed, settings.stop, settings.top_p) == (0, 3, ("END",), None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"message": ""}, "empty"),
+        ({"message": "x", "adapter": "a/b"}, "Adapters are not supported yet"),
+        ({"message": "x", "temperature": -2}, "Temperature has to be between"),
+        ({"message": "x", "max_new_tokens": 0}, "Max new tokens"),
+        ({"message": "x", "model": "no/such"}, "There is no model"),
+        ({"message": "x", "history": [{"role": "robot", "content": "y"}]}, "role has to be"),
+        ({"message": "x", "history": [{"role": "user"}]}, "history, entry 1"),
+    ],
+)
+def test_chat_refuses_with_a_sentence(client: Client, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(AppError, match=says):
+        client.predict(**arguments, api_name="/chat")
+
+
+def test_a_model_that_is_not_here_is_not_fetched_by_a_stranger(client: Client) -> None:
+    ROUTER.ready = False
+    try:
+        with pytest.raises(AppError, match="not on this machine"):
+            client.predict("x", api_name="/chat")
+    finally:
+        ROUTER.ready = True
+
+
+def test_submit_preference_and_the_same_call_twice(client: Client) -> None:
+    arguments = {
+        "prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": " q\t"}],
+        "chosen": "good",
+        "rejected": [{"role": "assistant", "content": "bad"}],
+        "chosen_model": REF.repo_id,
+        "reasons": ["clear"],
+        "rater": "ada",
+        "id": "0b1f8a52-7c7e-4a53-9d38-0d6b4e5c9b11",
+    }
+    before = len(STORE.kept)
+    first = client.predict(**arguments, api_name="/submit_preference")
+    assert first == {"id": arguments["id"], "state": "saved"}
+    assert client.predict(**arguments, api_name="/submit_preference") == first
+    assert len(STORE.kept) == before + 1
+    row = STORE.kept[arguments["id"]]
+    assert isinstance(row, PreferenceRow)
+    columns = row.columns()
+    assert columns["source"] == "api"
+    assert columns["blind"] is False
+    assert (columns["chosen_model"], columns["chosen_revision"]) == (REF.repo_id, REF.revision)
+    assert columns["rejected_model"] is None
+    assert columns["prompt"] == arguments["prompt"]
+
+
+def test_submit_rating(client: Client) -> None:
+    saved = client.predict("q", "a", False, api_name="/submit_rating")
+    row = STORE.kept[saved["id"]]
+    assert isinstance(row, RatingRow)
+    assert row.label is False
+    assert saved["state"] == "saved"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"prompt": "", "chosen": "a", "rejected": "b"}, "prompt is empty"),
+        ({"prompt": "q", "chosen": "a", "rejected": "a"}, "are the same"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "id": "7"}, "UUID"),
+        ({"prompt": [{"role": "assistant", "content": "q"}], "chosen": "a", "rejected": "b"}, "end with the user"),
+        ({"prompt": "q", "chosen": [{"role": "user", "content": "a"}], "rejected": "b"}, "only the assistant"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "chosen_model": "a b"}, "There is no model|not a repository"),
+    ],
+)
+def test_submit_preference_refuses_with_a_sentence(client: Client, arguments: dict[str, Any], says: str) -> None:
+    before = dict(STORE.kept)
+    with pytest.raises(AppError, match=says):
+        client.predict(**arguments, api_name="/submit_preference")
+    assert STORE.kept == before
+
+
+def test_feedback_status(client: Client) -> None:
+    status = client.predict(api_name="/feedback_status")
+    assert set(status) >= {
+        "saved", "waiting", "pushed", "refused", "dataset", "last_commit", "last_error", "oldest_waiting_s",
+    }  # fmt: skip
+    assert status["saved"] == len(STORE.kept)
+
+
+def test_the_same_six_are_mcp_tools_and_work(url: str) -> None:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    async def talk() -> tuple[set[str], Any, Any]:
+        async with (
+            streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            answer = await session.call_tool("chat", {"message": "hello"})
+            status = await session.call_tool("feedback_status", {})
+            return {tool.name for tool in tools}, answer, status
+
+    names, answer, status = anyio.run(talk)
+    assert names == {name.removeprefix("/") for name in NAMES}
+    assert "You said: hello" in answer.content[0].text
+    assert ast.literal_eval(status.content[0].text)["saved"] == len(STORE.kept)
+
+
+def test_an_api_caller_that_leaves_cancels_its_answer(client: Client) -> None:
+    import threading
+
+    held = threading.Event()
+    ROUTER.gate = lambda: held.wait(0.02) and None
+    script = ROUTER.script
+    ROUTER.script = lambda messages, settings: ["word "] * 2_000
+    try:
+        job = client.submit("go on for ever", api_name="/chat")
+        next(iter(job))
+        job.cancel()
+        answer = list(ROUTER.answers.values())[-1]
+        assert answer.cancelled.wait(20)
+    finally:
+        ROUTER.gate, ROUTER.script = None, script
