@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from functools import cache
 from typing import Any
 
-REPEATS = 12
+STEPS = 5
+LAYERS = 2
+
+_chosen: dict[str, Any] = {}
 
 
 def best_device() -> Any:
@@ -16,34 +19,43 @@ def best_device() -> Any:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def best_dtype(device: Any, hidden: int, inner: int) -> Any:
-    """The faster dtype on `device` for a model of these sizes; weights on disk stay as they are."""
+def best_dtype(device: Any, config: Any) -> Any:
+    """The faster dtype on `device` for a text model of this `config`; weights on disk stay as they are."""
     import torch
 
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    return _faster_on_cpu(hidden, inner)
+    shape = copy.deepcopy(config)
+    shape.num_hidden_layers = LAYERS
+    key = f"{type(shape).__name__} {shape.hidden_size} {getattr(shape, 'intermediate_size', 0)} {shape.vocab_size}"
+    if key not in _chosen:
+        _chosen[key] = _faster_on_cpu(shape)
+    return _chosen[key]
 
 
-@cache
-def _faster_on_cpu(hidden: int, inner: int) -> Any:
-    """bfloat16 or float32, timed on one token through a layer of the model's own size.
+def _faster_on_cpu(shape: Any) -> Any:
+    """bfloat16 or float32, timed decoding tokens through two layers of the model's own shape with random weights.
 
-    Old CPUs emulate bfloat16 and are several times slower in it; new ones are faster, since decoding waits for memory.
+    Old CPUs emulate bfloat16 and are several times slower in it; on others it is faster, because decoding waits for
+    memory. A matrix product alone predicts this badly: which kernels run depends on the whole layer.
     """
     import torch
+    import transformers
 
-    seconds = {}
+    # Per-layer lists (layer types, say) have to be as long as the layers that are left.
+    for name, value in vars(shape).items():
+        if isinstance(value, list) and len(value) > LAYERS and name.startswith("layer"):
+            setattr(shape, name, value[:LAYERS])
+    models = {}
     for dtype in (torch.bfloat16, torch.float32):
-        # Enough different weights that they do not all stay in the processor's cache, as in a real model.
-        layers = [torch.ones(inner, hidden, dtype=dtype) for _ in range(REPEATS)]
-        token = torch.ones(1, hidden, dtype=dtype)
-        best = float("inf")
-        with torch.inference_mode():
-            for _ in range(3):
+        models[dtype] = transformers.AutoModelForCausalLM.from_config(shape, dtype=dtype).eval()
+    caches = {dtype: transformers.DynamicCache(config=shape) for dtype in models}
+    token = torch.tensor([[0]])
+    best = dict.fromkeys(models, float("inf"))
+    with torch.inference_mode():
+        for _ in range(STEPS):
+            for dtype, model in models.items():
                 started = time.perf_counter()
-                for weight in layers:
-                    torch.nn.functional.linear(token, weight)
-                best = min(best, time.perf_counter() - started)
-        seconds[dtype] = best
-    return min(seconds, key=lambda dtype: seconds[dtype])
+                model(input_ids=token, past_key_values=caches[dtype], use_cache=True)
+                best[dtype] = min(best[dtype], time.perf_counter() - started)
+    return min(best, key=lambda dtype: best[dtype])

@@ -178,7 +178,7 @@ def load(ref: ModelRef, folder: Path) -> LoadedModel:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=False)
         text = config.get_text_config()
         device = best_device()
-        dtype = best_dtype(device, getattr(text, "hidden_size", 1024), getattr(text, "intermediate_size", 4096) or 4096)
+        dtype = best_dtype(device, text)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         model = transformers.AutoModelForCausalLM.from_pretrained(
             folder, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=False

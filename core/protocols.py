@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -151,8 +151,11 @@ class DatasetRepo(Protocol):
         """How the page calls it."""
         ...
 
-    def commit(self, adds: dict[str, Path | bytes], deletes: Sequence[str], message: str) -> str:
+    def commit(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None], message: str) -> str:
         """One atomic change; returns the commit id. Doing it again with the same content changes nothing.
+
+        `deletes` names for each path the added one that takes over its rows (None: nothing does), for repositories that
+        cannot change two files at once. A path that is not there is no error. The repository keeps its own card.
 
         Raises `DatasetRejected` when trying again cannot help, `HubError` when it can.
         """

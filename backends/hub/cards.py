@@ -1,0 +1,104 @@
+"""Puts a ModelCard together from what the Hub or a folder told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from backends.hub.folder import Folder
+from backends.hub.front_matter import Readme, read_readme
+from backends.hub.local import LocalModel
+from backends.hub.remote import HubParts, Texts
+from backends.hub.rows import files_of, mapping_of, row_of, tags_of
+from core.catalog import ModelCard, ModelSummary
+from core.errors import HubError, ModelGated
+from core.licenses import license_of
+from core.refs import ModelRef
+from core.trust import Evidence, findings
+
+NO_CARD = "The author wrote no card: there is no README.md at this commit."
+
+
+def hub_card(ref: ModelRef, parts: HubParts, endpoint: str) -> ModelCard:
+    """The card as the Hub tells it; what it did not hand out is said in a notice."""
+    row = row_of(parts.info)
+    summary = row.summary if row else ModelSummary(ref.repo_id, ref.revision, "hub")
+    tags = tags_of(parts.info)
+    files = files_of(parts.info)
+    readme, notices = _readme(parts.texts, mapping_of(parts.info.get("cardData")))
+    config = None if isinstance(parts.texts.config, HubError) else parts.texts.config
+    evidence = Evidence(ref.revision, None if readme is None else readme.metadata, files, config, summary.gated, tags)
+    stated = license_of(evidence.metadata or {}, tags)
+    return ModelCard(
+        repo_id=ref.repo_id,
+        revision=ref.revision,
+        source="hub",
+        markdown=readme.body if readme else "",
+        metadata=readme.metadata if readme else {},
+        metadata_error=readme.error if readme else None,
+        files=files or (),
+        findings=findings(evidence),
+        summary=replace(
+            summary,
+            repo_id=ref.repo_id,
+            revision=ref.revision,
+            license=stated.id,
+            license_class=stated.license_class,
+        ),
+        gated=summary.gated,
+        gated_link=f"{endpoint}/{ref.repo_id}" if summary.gated else None,
+        main_moved=parts.main if parts.main != ref.revision else None,
+        notices=notices if files is not None else (*notices, "The Hub did not list the files of this commit."),
+    )
+
+
+def local_card(model: LocalModel, folder: Folder, notices: tuple[str, ...] = ()) -> ModelCard:
+    """The card as the folder tells it; a part of a snapshot that was never downloaded counts as not known."""
+    row = folder.row(model.ref, bundled=model.bundled, gated=False if model.bundled else None)
+    readme = folder.readme
+    if not model.ready and not folder.files:
+        notices = (
+            *notices,
+            "This model came with the app and is prepared when it is first used; its card appears then.",
+        )
+    elif readme is None and model.registered:
+        notices = (*notices, "There is no README.md in this model's folder.")
+    elif readme is None:
+        notices = (*notices, "The card's text is not on this machine. Open the card again when the Hub can be reached.")
+    # A registered folder is the whole model; a cached snapshot holds what somebody downloaded.
+    absent: Mapping[str, object] | None = {} if model.registered and folder.files else None
+    evidence = Evidence(
+        model.ref.revision,
+        readme.metadata if readme else absent,
+        folder.files or None,
+        folder.config,
+        row.summary.gated,
+        row.tags,
+    )
+    return ModelCard(
+        repo_id=model.ref.repo_id,
+        revision=model.ref.revision,
+        source="local",
+        markdown=readme.body if readme else "",
+        metadata=readme.metadata if readme else {},
+        metadata_error=readme.error if readme else None,
+        files=folder.files,
+        findings=findings(evidence),
+        summary=row.summary,
+        gated=row.summary.gated,
+        notices=notices,
+    )
+
+
+def _readme(texts: Texts, card_data: dict[str, object] | None) -> tuple[Readme | None, tuple[str, ...]]:
+    """The README in its parts, None when neither it nor the Hub's reading of its metadata is known."""
+    if texts.readme is None:
+        return Readme({}, "", None), (NO_CARD,)
+    if not isinstance(texts.readme, HubError):
+        return read_readme(texts.readme), ()
+    notice = (
+        "The card's text is behind the owner's access question. What the Hub tells of it openly is shown here."
+        if isinstance(texts.readme, ModelGated)
+        else f"The card's text could not be read. {texts.readme}"
+    )
+    return None if card_data is None else Readme(card_data, "", None), (notice,)
