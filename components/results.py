@@ -46,9 +46,11 @@ def count_line(page: SearchPage) -> str:
     """A count that is true: exact when the stream was read to its end, else "more than N" and what was looked at."""
     found = len(page.rows)
     models = "model" if found == 1 else "models"
+    if page.hub_reachable is False:
+        return f"{found} {models} on this machine."
     if page.complete:
         return f"{found} {models} found."
-    return f"Showing {found} {models} of more. Looked at {page.looked_at:,} on the Hub."
+    return f"Showing {found} {models} of more. Looked at {page.looked_at:,}."
 
 
 def _row(row: ModelSummary) -> str:

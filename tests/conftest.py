@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +40,32 @@ def _leave_the_environment_alone() -> Iterator[None]:
             os.environ[name] = before[name]
         else:
             del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def prepared_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with the real bundled model, prepared once: by `make test` before, else here."""
+    from backends.bundled import is_prepared, prepare
+
+    ready = Path(__file__).parents[1] / "data" / "models"
+    if is_prepared(ready):
+        return ready
+    made = tmp_path_factory.mktemp("bundled") / "models"
+    for _ in prepare(made):
+        pass
+    return made
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, prepared_models: Path) -> Path:
+    """A data folder of its own that already holds the bundled model (hard links: no second copy on disk)."""
+    folder = tmp_path / "data"
+    try:
+        shutil.copytree(prepared_models, folder / "models", copy_function=os.link)
+    except OSError:
+        shutil.rmtree(folder / "models", ignore_errors=True)
+        shutil.copytree(prepared_models, folder / "models")
+    return folder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,13 +1,21 @@
-"""A built page, served on loopback for one test or one session."""
+"""The page served on loopback: built in this process on given services, or as the user starts it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from core.settings import Settings
+
+ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
@@ -23,3 +31,45 @@ def served(services: object, folder: Path) -> Iterator[str]:
     finally:
         demo.close(verbose=False)
         os.environ.pop("GRADIO_MCP_SERVER", None)
+
+
+@contextmanager
+def running_app(data_dir: Path, log: Path, **env: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """`python app.py` as a user starts it, in its own process; yields its address and the process."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "PROVING_DATA_DIR": str(data_dir), "PORT": str(port), "PYTHONUNBUFFERED": "1", **env}
+    with log.open("ab") as output:
+        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=output)
+    try:
+        url = f"http://127.0.0.1:{port}/"
+        wait_until(lambda: answers(url, process, log), 60, "the app did not answer")
+        yield url, process
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def answers(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
+    """Whether the page is served; an app that ended instead fails with what it said."""
+    if process.poll() is not None:
+        raise AssertionError(f"the app ended with {process.returncode}:\n{log.read_text(errors='replace')[-4000:]}")
+    try:
+        with urllib.request.urlopen(url, timeout=2) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def wait_until(condition: Callable[[], object], seconds: float, otherwise: str) -> None:
+    """Wait for `condition`; a test waits on what it needs, never for a time."""
+    pause = threading.Event()
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, otherwise
+        pause.wait(0.05)

@@ -173,7 +173,7 @@ def _model_facts(given: dict[str, object], card: dict, commit: Commit) -> dict[s
 def _config(content: bytes) -> dict[str, object]:
     try:
         config = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     if not isinstance(config, dict):
         return {}
