@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
 import gradio as gr
 
 from backends.feedback.build import build_feedback
+from backends.hub_client import install_timeouts
 from backends.identity import secret_of
 from backends.router import build_chat
 from components.chip import chip
@@ -54,6 +56,7 @@ class Services:
 def build_services(settings: Settings) -> Services:
     """Construct every service from the settings. Touches the data folder, not the network."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
+    install_timeouts()
     chat = build_chat(
         data_dir=settings.data_dir,
         chat_model=settings.chat_model,
@@ -71,6 +74,7 @@ def build_services(settings: Settings) -> Services:
         store=store,
         secret=settings.secret or secret_of(settings.data_dir),
         endpoint=settings.endpoint,
+        local_models=tuple(folder.ref.repo_id for folder in chat.folders),
     )
 
 
@@ -149,9 +153,10 @@ def main() -> int:
     except AppError as error:
         print(f"Proving Ground cannot start. {error}", file=sys.stderr)
         return 2
-    demo = build(services)
+    # A container or a Space is stopped with SIGTERM: leave by the same door, so that what waits is sent.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        launch(demo, settings)
+        launch(build(services), settings)
     finally:
         services.store.close()
     return 0

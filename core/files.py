@@ -1,50 +1,83 @@
-"""Which files of a repository inference needs: no pickle, no second copy in another format."""
+"""Which files of a repository a chat model needs to answer, and nothing else."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from core.catalog import FileEntry
 from core.errors import UnsafeContentError, UserInputError
-from core.weights import formats_of
+from core.weights import weights_format
 
 INDEX = "model.safetensors.index.json"
-_NAMED = {
-    "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json", "vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model",
-    "chat_template.jinja", "chat_template.json", "preprocessor_config.json", "processor_config.json", "README.md",
-}  # fmt: skip
+WHOLE = "model.safetensors"
+SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
+# Everything transformers may read besides the weights. Exact names: a repository may hold any other JSON.
+_SETTINGS = frozenset(
+    {
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "chat_template.json",
+        "vocab.json",
+        "vocab.txt",
+        "merges.txt",
+        "tokenizer.model",
+        "tokenizer.model.v3",
+        "tekken.json",
+        "spiece.model",
+        "sentencepiece.bpe.model",
+        "preprocessor_config.json",
+        "processor_config.json",
+    }
+)
 
 
 def inference_files(files: Sequence[FileEntry]) -> tuple[FileEntry, ...]:
-    """What to fetch for inference: config, tokenizer, chat template, and one set of safetensors weights.
+    """The files to fetch: settings and tokenizer first, then the safetensors weights, whole or in shards.
 
-    Raises `UnsafeContentError` when weights exist only as pickle, `UserInputError` when there are none that load here.
+    Raises `UnsafeContentError` when the weights exist only as pickle and `UserInputError` when there are none to load.
     """
-    top = [entry for entry in files if "/" not in entry.path]
-    weights = _weights(top)
+    by_path = {entry.path: entry for entry in files}
+    weights = weight_files(tuple(by_path))
     if not weights:
-        formats = formats_of(entry.path for entry in files)
-        if "pickle" in formats:
-            raise UnsafeContentError(
-                "The weights of this model exist only as pickle files, which can run code when they are loaded. Choose "
-                "a model with safetensors, or ask its author to convert it."
-            )
-        if formats:
-            raise UserInputError(
-                f"The weights of this model come as {', '.join(formats)}, which cannot be loaded here. Choose a model "
-                "with safetensors."
-            )
-        raise UserInputError("This repository holds no model weights. Choose one that has safetensors files.")
-    return tuple([entry for entry in top if entry.path in _NAMED] + weights)
+        raise _no_weights(tuple(by_path))
+    settings = [path for path in sorted(by_path) if is_setting(path)]
+    return tuple(by_path[path] for path in (*settings, *weights))
 
 
-def _weights(top: Sequence[FileEntry]) -> list[FileEntry]:
-    """The plain single file, else the plain shards with their index. Variants such as model.fp16 are copies."""
-    by_name = {entry.path: entry for entry in top}
-    if "model.safetensors" in by_name:
-        return [by_name["model.safetensors"]]
-    if INDEX in by_name:
-        shards = [e for e in top if e.path.startswith("model-") and e.path.endswith(".safetensors")]
-        return [by_name[INDEX], *shards] if shards else []
-    return []
+def is_setting(path: str) -> bool:
+    """Whether transformers reads this file besides the weights."""
+    return path in _SETTINGS or (path.startswith("additional_chat_templates/") and path.endswith(".jinja"))
+
+
+def weight_files(paths: Sequence[str]) -> tuple[str, ...]:
+    """The one set of safetensors files that is loaded: `model.safetensors`, else all shards with their index."""
+    if WHOLE in paths:
+        return (WHOLE,)
+    if INDEX not in paths:
+        return ()
+    shards = sorted(path for path in paths if SHARD.fullmatch(path))
+    return (INDEX, *shards) if shards else ()
+
+
+def _no_weights(paths: Sequence[str]) -> UnsafeContentError | UserInputError:
+    formats = {found for path in paths if (found := weights_format(path))}
+    if "safetensors" in formats:
+        return UserInputError(
+            "The safetensors files of this repository are not a whole model that transformers loads (an adapter, or a "
+            "model for another library). Choose a repository with model.safetensors in it."
+        )
+    if "pickle" in formats:
+        return UnsafeContentError(
+            "The weights of this model exist only as pickle files, which can run code when they are loaded. Choose a "
+            "model with safetensors weights; there is no override in this version."
+        )
+    if formats:
+        names = ", ".join(sorted(formats))
+        return UserInputError(f"This model's weights are {names} only; chat needs safetensors. Choose another model.")
+    return UserInputError("This repository has no model weights. Choose a model with safetensors weights.")

@@ -249,9 +249,8 @@ class ChatPage:
                 sentence = "Rating taken back."
             else:
                 row = rating_of(conversation, turn, label, pseudonym(self.secret, visitor))
+                # The row names the one it supersedes; the store takes that one back in the same transaction.
                 self.store.save([row])
-                if turn.rating_id is not None:
-                    self.store.withdraw(turn.rating_id)
                 rated = conversation.rated(turn.id, row.provenance.id, label)
                 sentence = saved_sentence(self.store.status())
             return rated, sentence, waiting_badge(self.store.status().waiting)

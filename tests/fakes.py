@@ -149,6 +149,8 @@ class FakeStore:
         fresh = not any(row_id in self.kept for row_id in ids)
         if fresh:
             self.kept |= dict(zip(ids, rows, strict=True))
+            for row in rows:
+                self.kept.pop(row.provenance.supersedes or "", None)
         return Saved(ids, fresh)
 
     def withdraw(self, row_id: str) -> None:

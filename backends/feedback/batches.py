@@ -1,0 +1,228 @@
+"""Which rows travel together, and how far each has come: the outbox's books, in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import cast
+from uuid import uuid4
+
+from backends.feedback.card import shard_path
+from backends.feedback.database import Database
+from backends.feedback.encoding import decode
+from core.dataset import Config
+
+MOST_ROWS = 1_000
+MOST_CHARACTERS = 16_000_000
+MOST_BATCHES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one config whose members never change once it is made.
+
+    `path` is None when nothing is left of what it replaces. `sha256` is None until its bytes are made. `replaces` are the
+    shards that have to go with the commit that brings this one; each may or may not be in the repository.
+    """
+
+    id: str
+    config: Config
+    path: str | None
+    sha256: str | None
+    rows: int
+    replaces: tuple[str, ...]
+
+
+class Batches:
+    """The books of one destination. Every change is one transaction."""
+
+    def __init__(self, database: Database, destination: str) -> None:
+        self._database = database
+        with database.write() as db:
+            db.execute("INSERT INTO destinations (name) VALUES (?) ON CONFLICT DO NOTHING", (destination,))
+            found = db.execute("SELECT id FROM destinations WHERE name = ?", (destination,)).fetchone()
+            self.destination = int(found[0])
+            # Rows saved while another destination was set wait for this one too, unless they were taken back.
+            db.execute(
+                """INSERT INTO placements (destination, row, state)
+                SELECT ?, seq, 'waiting' FROM rows
+                WHERE NOT EXISTS (SELECT 1 FROM placements WHERE destination = ? AND row = rows.seq)
+                AND NOT EXISTS (SELECT 1 FROM events WHERE row = rows.seq AND kind IN ('withdrawn', 'superseded'))""",
+                (self.destination, self.destination),
+            )
+
+    def pending(self) -> bool:
+        """Whether there is anything to send: rows that wait, rows to take out, batches not confirmed."""
+        with self._database.read() as db:
+            return self._pending(db)
+
+    def claim(self) -> tuple[Batch, ...]:
+        """The batches to send now. What waits is put into new ones, whose members are fixed from here on."""
+        if not self.pending():
+            return ()
+        with self._database.write() as db:
+            self._rewrite(db)
+            opened = db.execute(
+                "SELECT count(*) FROM batches WHERE destination = ? AND state = 'open'", (self.destination,)
+            ).fetchone()[0]
+            for _ in range(opened, MOST_BATCHES):
+                if not self._open(db):
+                    break
+            return tuple(self._open_batches(db))
+
+    def rows(self, batch: Batch) -> list[dict[str, object]]:
+        """The columns of a batch's rows, oldest first; also of one that was taken back since."""
+        with self._database.read() as db:
+            found = db.execute(
+                "SELECT columns FROM placements JOIN rows ON rows.seq = placements.row WHERE batch = ? ORDER BY row",
+                (batch.id,),
+            )
+            return [decode(batch.config, text) for (text,) in found]
+
+    def record(self, batch: Batch, sha256: str) -> None:
+        """Fix the bytes of a batch, before they are offered to anyone."""
+        with self._database.write() as db:
+            db.execute("UPDATE batches SET sha256 = ? WHERE id = ?", (sha256, batch.id))
+
+    def renew(self, batch: Batch) -> None:
+        """Put the rows into another batch, for one whose recorded bytes cannot be made again."""
+        with self._database.write() as db:
+            self._replace(db, batch.id, batch.config)
+
+    def pushed(self, batches: Sequence[Batch], commit: str) -> None:
+        """The repository has these batches, and not what they replace any more."""
+        with self._database.write() as db:
+            for batch in batches:
+                db.execute("UPDATE batches SET state = 'pushed', commit_id = ? WHERE id = ?", (commit, batch.id))
+                db.execute("UPDATE batches SET state = 'gone' WHERE replaced_by = ?", (batch.id,))
+                db.execute("UPDATE placements SET state = 'pushed' WHERE batch = ? AND state = 'waiting'", (batch.id,))
+            db.execute(
+                "UPDATE destinations SET last_commit = ?, committed_at = ? WHERE id = ?",
+                (commit, time.time(), self.destination),
+            )
+
+    def refuse(self, path: str, reason: str) -> bool:
+        """Keep aside the batch the repository will never take; False when `path` is none of the open ones."""
+        with self._database.write() as db:
+            found = db.execute(
+                "SELECT id FROM batches WHERE destination = ? AND state = 'open' AND path = ?", (self.destination, path)
+            ).fetchone()
+            if found is None:
+                return False
+            db.execute("UPDATE batches SET state = 'refused', reason = ? WHERE id = ?", (reason, *found))
+            db.execute("UPDATE placements SET state = 'refused' WHERE batch = ? AND state != 'withdrawn'", found)
+            return True
+
+    def kept(self) -> frozenset[str]:
+        """Ids of the batches of every destination whose bytes are still needed."""
+        with self._database.read() as db:
+            return frozenset(id_ for (id_,) in db.execute("SELECT id FROM batches WHERE state IN ('open', 'refused')"))
+
+    def last_commit(self) -> tuple[str | None, float | None]:
+        """The newest commit and when it was made, by this machine's clock."""
+        with self._database.read() as db:
+            found = db.execute(
+                "SELECT last_commit, committed_at FROM destinations WHERE id = ?", (self.destination,)
+            ).fetchone()
+            return found[0], found[1]
+
+    def refusal(self) -> str | None:
+        """Why the newest batch was kept aside."""
+        with self._database.read() as db:
+            found = db.execute(
+                "SELECT reason FROM batches WHERE destination = ? AND state = 'refused' ORDER BY seq DESC LIMIT 1",
+                (self.destination,),
+            ).fetchone()
+            return found[0] if found else None
+
+    def _pending(self, db: sqlite3.Connection) -> bool:
+        found = db.execute(
+            """SELECT EXISTS (SELECT 1 FROM placements WHERE destination = :d AND state = 'waiting')
+            OR EXISTS (SELECT 1 FROM placements WHERE destination = :d AND state = 'withdrawn' AND batch IS NOT NULL)
+            OR EXISTS (SELECT 1 FROM batches WHERE destination = :d AND state = 'open')""",
+            {"d": self.destination},
+        ).fetchone()
+        return bool(found[0])
+
+    def _rewrite(self, db: sqlite3.Connection) -> None:
+        touched = db.execute(
+            """SELECT DISTINCT batches.id, config, batches.state FROM placements JOIN batches ON batches.id = batch
+            WHERE placements.destination = ? AND placements.state = 'withdrawn' ORDER BY batches.seq""",
+            (self.destination,),
+        ).fetchall()
+        for batch, config, state in touched:
+            if state == "refused":
+                db.execute("UPDATE placements SET batch = NULL WHERE batch = ? AND state = 'withdrawn'", (batch,))
+            else:
+                self._replace(db, batch, config)
+
+    def _replace(self, db: sqlite3.Connection, old: str, config: str) -> None:
+        """Move what is left of a batch into a new one, which inherits the shards the old one had to remove.
+
+        An old batch that was never confirmed may be in the repository all the same (a lost reply): the new one removes its
+        shard if it is there, so its rows are there once in either case.
+        """
+        new = str(uuid4())
+        left = db.execute("SELECT count(*) FROM placements WHERE batch = ? AND state != 'withdrawn'", (old,)).fetchone()
+        self._insert(db, new, config, has_rows=left[0] > 0)
+        db.execute("UPDATE placements SET batch = ? WHERE batch = ? AND state != 'withdrawn'", (new, old))
+        db.execute("UPDATE placements SET batch = NULL WHERE batch = ?", (old,))
+        db.execute("UPDATE batches SET replaced_by = ? WHERE replaced_by = ? AND state = 'replaced'", (new, old))
+        db.execute("UPDATE batches SET state = 'replaced', replaced_by = ? WHERE id = ?", (new, old))
+
+    def _open(self, db: sqlite3.Connection) -> bool:
+        first = db.execute(
+            """SELECT config FROM placements JOIN rows ON rows.seq = row
+            WHERE destination = ? AND state = 'waiting' AND batch IS NULL ORDER BY row LIMIT 1""",
+            (self.destination,),
+        ).fetchone()
+        if first is None:
+            return False
+        found = db.execute(
+            """SELECT row, length(columns) FROM placements JOIN rows ON rows.seq = row
+            WHERE destination = ? AND state = 'waiting' AND batch IS NULL AND config = ? ORDER BY row LIMIT ?""",
+            (self.destination, first[0], MOST_ROWS),
+        ).fetchall()
+        new = str(uuid4())
+        self._insert(db, new, first[0], has_rows=True)
+        members = _within(found, MOST_CHARACTERS)
+        db.executemany(
+            "UPDATE placements SET batch = ? WHERE destination = ? AND row = ?",
+            [(new, self.destination, row) for row in members],
+        )
+        return True
+
+    def _insert(self, db: sqlite3.Connection, batch: str, config: str, *, has_rows: bool) -> None:
+        path = shard_path(cast(Config, config), batch) if has_rows else None
+        db.execute(
+            "INSERT INTO batches (id, destination, config, path, state) VALUES (?, ?, ?, ?, 'open')",
+            (batch, self.destination, config, path),
+        )
+
+    def _open_batches(self, db: sqlite3.Connection) -> Iterable[Batch]:
+        opened = db.execute(
+            "SELECT id, config, path, sha256 FROM batches WHERE destination = ? AND state = 'open' ORDER BY seq",
+            (self.destination,),
+        ).fetchall()
+        for batch, config, path, sha256 in opened:
+            rows = db.execute("SELECT count(*) FROM placements WHERE batch = ?", (batch,)).fetchone()[0]
+            replaced = db.execute(
+                """SELECT path FROM batches WHERE replaced_by = ? AND state = 'replaced' AND path IS NOT NULL
+                ORDER BY seq DESC""",
+                (batch,),
+            ).fetchall()
+            yield Batch(batch, config, path, sha256, rows, tuple(path for (path,) in replaced))
+
+
+def _within(rows: Sequence[tuple[int, int]], most: int) -> list[int]:
+    """The first rows whose texts fit together; at least one, however long."""
+    found: list[int] = []
+    characters = 0
+    for row, length in rows:
+        characters += length
+        if found and characters > most:
+            break
+        found.append(row)
+    return found

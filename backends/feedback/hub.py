@@ -1,0 +1,160 @@
+"""A dataset repository on the Hub: private, made when missing, one commit per delivery."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from backends.feedback import durable
+from backends.feedback.account import Account, account_of
+from backends.feedback.card import card, configs_of
+from backends.feedback.errors import ShardConflict
+from backends.feedback.hub_errors import HeadMoved, Target, dataset_errors, no_token
+from backends.hub_client import install_timeouts
+from core.errors import DatasetRejected
+
+if TYPE_CHECKING:
+    from huggingface_hub import HfApi
+
+CARD = "README.md"
+MOST_RACES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """The newest commit and the files in it."""
+
+    commit: str
+    paths: frozenset[str]
+
+
+class HubDatasetRepo:
+    """`repo_id` on the Hub at `endpoint`. `token` None means the one a login stored."""
+
+    def __init__(self, repo_id: str, *, token: str | None, endpoint: str) -> None:
+        self.repo_id = repo_id
+        self._endpoint = endpoint.rstrip("/")
+        self._token = token
+        self._target = Target(repo_id, self._endpoint.partition("//")[2] or self._endpoint)
+        self._card: tuple[str, str | None] = ("", None)
+
+    def __repr__(self) -> str:
+        return f"HubDatasetRepo({self.repo_id!r})"
+
+    @property
+    def name(self) -> str:
+        """How the page calls it."""
+        return self.repo_id
+
+    def account(self) -> Account:
+        """Whose token it is and what it may do; raises `DatasetRejected` for a token that is no good."""
+        with dataset_errors(self._target):
+            api, token = self._api()
+            return account_of(api.whoami(token=token), self.repo_id)
+
+    def commit(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None], message: str) -> str:
+        """Bring the repository to the new state on top of whatever is there; returns the commit that has it.
+
+        What is there already, byte for byte, is not sent again: after a lost reply the second try finds its own commit.
+        """
+        moved: HeadMoved | None = None
+        for _ in range(MOST_RACES):
+            try:
+                with dataset_errors(self._target):
+                    return self._commit_once(adds, deletes, message)
+            except HeadMoved as error:
+                moved = error
+        assert moved is not None
+        raise moved
+
+    def _commit_once(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None], message: str) -> str:
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+        api, _ = self._api()
+        head = self._head(api)
+        missing = self._missing(api, head, adds)
+        gone = [path for path in deletes if path in head.paths]
+        existing = self._read_card(api, head)
+        readme = card(existing, configs_of((head.paths | set(adds)) - set(deletes)), self.repo_id)
+        operations: list[Any] = [CommitOperationAdd(path, durable.bytes_of(adds[path])) for path in missing]
+        operations += [CommitOperationDelete(path, is_folder=False) for path in gone]
+        if readme != existing:
+            operations.append(CommitOperationAdd(CARD, readme.encode()))
+        if not operations:
+            return head.commit
+        # Not upload_folder: with xet it makes several commits and only the first one minds the parent.
+        info = api.create_commit(
+            self.repo_id, operations, commit_message=message, repo_type="dataset", parent_commit=head.commit
+        )
+        self._card = (info.oid, readme)
+        return info.oid
+
+    def _head(self, api: HfApi) -> _Head:
+        from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+        try:
+            info = api.dataset_info(self.repo_id)
+        except GatedRepoError:
+            raise
+        except RepositoryNotFoundError:
+            self._create(api)
+            info = api.dataset_info(self.repo_id)
+        if not info.private:
+            raise DatasetRejected(
+                f"{self.repo_id} is a public dataset. What reviewers said goes to a private one only: make it private in "
+                "its settings on the Hub, or set PROVING_DATASET to another. The rows wait on this machine."
+            )
+        assert info.sha is not None
+        return _Head(info.sha, frozenset(sibling.rfilename for sibling in info.siblings or ()))
+
+    def _create(self, api: HfApi) -> None:
+        from huggingface_hub.errors import RepositoryNotFoundError
+
+        try:
+            api.model_info(self.repo_id)
+        except RepositoryNotFoundError:
+            api.create_repo(self.repo_id, repo_type="dataset", private=True, exist_ok=True)
+            return
+        raise DatasetRejected(
+            f"{self.repo_id} is a model, not a dataset. Set PROVING_DATASET to the id of a dataset (it is made when it does "
+            "not exist). The rows wait on this machine."
+        )
+
+    def _missing(self, api: HfApi, head: _Head, adds: Mapping[str, Path | bytes]) -> list[str]:
+        there = sorted(path for path in adds if path in head.paths)
+        if there:
+            for info in api.get_paths_info(self.repo_id, there, revision=head.commit, repo_type="dataset"):
+                if not _same(info, adds[info.path]):
+                    raise ShardConflict(info.path, self.repo_id)
+        return [path for path in adds if path not in head.paths]
+
+    def _read_card(self, api: HfApi, head: _Head) -> str | None:
+        if self._card[0] != head.commit:
+            text = None
+            if CARD in head.paths:
+                # By commit id, so that the cache cannot answer with an older one.
+                file = api.hf_hub_download(self.repo_id, CARD, repo_type="dataset", revision=head.commit)
+                text = Path(file).read_text(encoding="utf-8", errors="replace")
+            self._card = (head.commit, text)
+        return self._card[1]
+
+    def _api(self) -> tuple[HfApi, str]:
+        from huggingface_hub import HfApi, get_token
+
+        install_timeouts()
+        token = self._token or get_token()
+        if not token:
+            raise no_token(self._target)
+        return HfApi(endpoint=self._endpoint, token=token), token
+
+
+def _same(info: Any, content: Path | bytes) -> bool:
+    if getattr(info, "lfs", None) is not None:
+        return bool(info.lfs.sha256 == durable.sha256_of(content))
+    data = durable.bytes_of(content)
+    # A file that is not in LFS is known by git's own hash of it.
+    header = f"blob {len(data)}\0".encode()
+    return bool(getattr(info, "blob_id", None) == hashlib.sha1(header + data, usedforsecurity=False).hexdigest())

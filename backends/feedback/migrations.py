@@ -1,0 +1,91 @@
+"""The database's schema, one numbered step after another; a step that was released is never edited."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from core.errors import FeedbackError
+
+_FIRST = (
+    # What was said, never changed and never deleted.
+    """CREATE TABLE rows (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        config TEXT NOT NULL,
+        columns TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        saved_at REAL NOT NULL
+    ) STRICT""",
+    "CREATE INDEX rows_by_config ON rows (config, seq)",
+    """CREATE TABLE events (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        row INTEGER NOT NULL REFERENCES rows (seq),
+        kind TEXT NOT NULL CHECK (kind IN ('saved', 'withdrawn', 'superseded')),
+        at TEXT NOT NULL,
+        by_row TEXT
+    ) STRICT""",
+    "CREATE INDEX events_by_row ON events (row, kind)",
+    """CREATE TRIGGER events_stay BEFORE UPDATE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    """CREATE TRIGGER events_remain BEFORE DELETE ON events
+        BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    # How far each row has travelled, for each dataset repository this data folder ever sent to.
+    """CREATE TABLE destinations (
+        id INTEGER PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        last_commit TEXT,
+        committed_at REAL
+    ) STRICT""",
+    # replaced: another batch carries its rows, its shard may still be there. gone: its shard is deleted for certain.
+    """CREATE TABLE batches (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        destination INTEGER NOT NULL REFERENCES destinations (id),
+        config TEXT NOT NULL,
+        path TEXT,
+        sha256 TEXT,
+        state TEXT NOT NULL CHECK (state IN ('open', 'pushed', 'refused', 'replaced', 'gone')),
+        commit_id TEXT,
+        replaced_by TEXT,
+        reason TEXT
+    ) STRICT""",
+    "CREATE INDEX batches_by_state ON batches (destination, state)",
+    "CREATE INDEX batches_by_heir ON batches (replaced_by) WHERE replaced_by IS NOT NULL",
+    """CREATE TABLE placements (
+        destination INTEGER NOT NULL REFERENCES destinations (id),
+        row INTEGER NOT NULL REFERENCES rows (seq),
+        state TEXT NOT NULL CHECK (state IN ('waiting', 'pushed', 'refused', 'withdrawn')),
+        batch TEXT,
+        PRIMARY KEY (destination, row)
+    ) STRICT, WITHOUT ROWID""",
+    "CREATE INDEX placements_by_state ON placements (destination, state, batch, row)",
+    "CREATE INDEX placements_by_batch ON placements (batch, row) WHERE batch IS NOT NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date; two processes doing it at once is safe, and doing it again changes nothing."""
+    if _version(connection) == len(MIGRATIONS):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = _version(connection)
+        if found > len(MIGRATIONS):
+            raise FeedbackError(
+                "The feedback database was made by a newer version of this app. Start that version, or set "
+                "PROVING_DATA_DIR to another folder."
+            )
+        for number, statements in enumerate(MIGRATIONS[found:], found + 1):
+            for statement in statements:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])

@@ -1,0 +1,53 @@
+"""Shards: rows of one config as the bytes of a parquet file that `load_dataset` opens as it is."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from core.dataset import COLUMNS, ColumnType, Config
+
+
+def features(config: Config) -> Any:
+    """The config's columns as `datasets.Features`; the same in every shard and in the dataset's card."""
+    from datasets import Features, Image, List, Value
+
+    def feature(kind: ColumnType) -> Any:
+        text = Value("string")
+        if kind == "strings":
+            return List(text)
+        if kind == "messages":
+            return List({"role": text, "content": text})
+        if kind == "scores":
+            return List({"question": text, "side": text, "value": text})
+        if kind == "image":
+            return Image()
+        return Value("timestamp[us, tz=UTC]" if kind == "timestamp" else kind)
+
+    return Features({name: feature(kind) for name, kind in COLUMNS[config].items()})
+
+
+def shard(config: Config, rows: Sequence[Mapping[str, object]]) -> bytes:
+    """The rows as parquet. A column a row lacks is null; images are PNG bytes, which are embedded."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pydict(
+        {name: [_value(kind, row.get(name)) for row in rows] for name, kind in COLUMNS[config].items()},
+        schema=features(config).arrow_schema,
+    )
+    out = io.BytesIO()
+    pq.write_table(table, out, compression="snappy")
+    return out.getvalue()
+
+
+def _value(kind: ColumnType, value: object) -> object:
+    if value is None:
+        return None
+    if kind == "timestamp":
+        return datetime.fromisoformat(str(value)).astimezone(UTC)
+    if kind == "image":
+        return {"bytes": value, "path": None}
+    return value

@@ -1,0 +1,143 @@
+"""The feedback store: every row durable in SQLite before anyone says saved, then handed to the outbox."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+from backends.feedback.batches import Batches
+from backends.feedback.database import Database
+from backends.feedback.encoding import decode, encode
+from backends.feedback.outbox import Outbox
+from core.dataset import Config, Row
+from core.errors import NotSaved, UserInputError
+from core.feedback import FeedbackStatus, RowState, Saved, StoredRow
+from core.identity import now
+
+UPLOAD_SECONDS = 60.0
+CLOSE_SECONDS = 15.0
+
+
+class SqliteFeedbackStore:
+    """Rows are never changed: taking one back or replacing it is a new event. State is told for one destination."""
+
+    def __init__(self, database: Database, batches: Batches, outbox: Outbox, dataset: str) -> None:
+        self._database, self._batches, self._outbox, self._dataset = database, batches, outbox, dataset
+
+    def save(self, rows: Sequence[Row]) -> Saved:
+        """All rows or none; when one of them is there already (a second click, a second tab) nothing changes."""
+        ids = tuple(row.provenance.id for row in rows)
+        if not ids or len(set(ids)) != len(ids):
+            raise ValueError("rows to save need ids of their own")
+        texts = [encode(row) for row in rows]
+        with self._database.write() as db:
+            if self._already(db, ids):
+                return Saved(ids, fresh=False)
+            for row, text in zip(rows, texts, strict=True):
+                self._insert(db, row, text)
+        self._outbox.wake()
+        return Saved(ids, fresh=True)
+
+    def withdraw(self, row_id: str) -> None:
+        """Take a row back: a waiting one stays here, a pushed one leaves its shard with the next upload. Idempotent."""
+        with self._database.write() as db:
+            found = db.execute("SELECT seq FROM rows WHERE id = ?", (row_id,)).fetchone()
+            if found is None:
+                raise UserInputError("That row is not in this app's store, so there is nothing to take back.")
+            self._take_back(db, found[0], "withdrawn", None)
+        self._outbox.wake()
+
+    def newest(self, limit: int = 20, config: Config | None = None) -> Sequence[StoredRow]:
+        """Current rows, newest first; raises `FeedbackError` when the database cannot be read."""
+        with self._database.read() as db:
+            found = db.execute(
+                f"""SELECT rows.id, rows.config, columns, placements.state, batches.path
+                FROM rows JOIN placements ON placements.row = rows.seq AND placements.destination = ?
+                LEFT JOIN batches ON batches.id = placements.batch
+                WHERE placements.state != 'withdrawn' {"AND rows.config = ?" if config else ""}
+                ORDER BY rows.seq DESC LIMIT ?""",  # noqa: S608  (the only insertion is one of two literals)
+                (self._batches.destination, *([config] if config else []), max(0, limit)),
+            ).fetchall()
+        return [_stored(*row) for row in found]
+
+    def status(self) -> FeedbackStatus:
+        """Counts and health, from this machine alone."""
+        with self._database.read() as db:
+            counts = dict(
+                db.execute(
+                    "SELECT state, count(*) FROM placements WHERE destination = ? GROUP BY state",
+                    (self._batches.destination,),
+                ).fetchall()
+            )
+            oldest = db.execute(
+                """SELECT min(saved_at) FROM placements JOIN rows ON rows.seq = row
+                WHERE destination = ? AND state = 'waiting'""",
+                (self._batches.destination,),
+            ).fetchone()[0]
+        account = self._outbox.account
+        waiting, pushed, refused = (int(counts.get(state, 0)) for state in ("waiting", "pushed", "refused"))
+        return FeedbackStatus(
+            saved=waiting + pushed + refused,
+            waiting=waiting,
+            pushed=pushed,
+            refused=refused,
+            dataset=self._dataset,
+            last_commit=self._batches.last_commit()[0],
+            last_error=self._outbox.last_error or (self._batches.refusal() if refused else None),
+            # The wall clock may have been set back since.
+            oldest_waiting_s=max(0.0, time.time() - oldest) if oldest is not None else None,
+            account=(account.label or None) if account else None,
+            warnings=account.warnings if account else (),
+        )
+
+    def upload_now(self) -> FeedbackStatus:
+        """Send what waits, now, and wait for the outcome at most a minute."""
+        self._outbox.send_now(UPLOAD_SECONDS)
+        return self.status()
+
+    def close(self) -> None:
+        """Send what waits within a bound, then stop. What did not leave is sent after the next start."""
+        self._outbox.close(CLOSE_SECONDS)
+        self._database.close()
+
+    def _already(self, db: sqlite3.Connection, ids: Sequence[str]) -> bool:
+        marks = ", ".join("?" * len(ids))
+        found = db.execute(
+            f"""SELECT EXISTS (SELECT 1 FROM events WHERE row = rows.seq AND kind != 'saved')
+            FROM rows WHERE id IN ({marks})""",  # noqa: S608  (question marks only)
+            tuple(ids),
+        ).fetchall()
+        if any(taken_back for (taken_back,) in found):
+            raise NotSaved("Not saved. This answer was given before and taken back; start a new one to answer again.")
+        return bool(found)
+
+    def _insert(self, db: sqlite3.Connection, row: Row, text: str) -> None:
+        about = row.provenance
+        cursor = db.execute(
+            "INSERT INTO rows (id, config, columns, created_at, saved_at) VALUES (?, ?, ?, ?, ?)",
+            (about.id, row.config, text, about.created_at, time.time()),
+        )
+        seq = cursor.lastrowid
+        db.execute("INSERT INTO events (row, kind, at) VALUES (?, 'saved', ?)", (seq, now()))
+        db.execute(
+            "INSERT INTO placements (destination, row, state) VALUES (?, ?, 'waiting')",
+            (self._batches.destination, seq),
+        )
+        if about.supersedes:
+            old = db.execute("SELECT seq FROM rows WHERE id = ?", (about.supersedes,)).fetchone()
+            if old is not None:
+                self._take_back(db, old[0], "superseded", about.id)
+
+    def _take_back(self, db: sqlite3.Connection, seq: int, kind: str, by_row: str | None) -> None:
+        gone = db.execute("SELECT 1 FROM events WHERE row = ? AND kind != 'saved'", (seq,)).fetchone()
+        if gone is None:
+            db.execute("INSERT INTO events (row, kind, at, by_row) VALUES (?, ?, ?, ?)", (seq, kind, now(), by_row))
+            # For every destination: each takes the row out of its shard when it is the current one again.
+            db.execute("UPDATE placements SET state = 'withdrawn' WHERE row = ?", (seq,))
+
+
+def _stored(id_: str, config: str, text: str, state: str, shard: Any) -> StoredRow:
+    known = cast(Config, config)
+    return StoredRow(id_, known, decode(known, text), cast(RowState, state), shard)

@@ -1,0 +1,125 @@
+"""Rows, stores and readers that the dataset and outbox tests share."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from uuid import uuid4
+
+from backends.feedback.batches import Batches
+from backends.feedback.database import Database
+from backends.feedback.delivery import Delivery
+from backends.feedback.folder import FolderDatasetRepo
+from backends.feedback.outbox import Outbox, Pace
+from backends.feedback.store import SqliteFeedbackStore
+from core.chat import Message
+from core.dataset import ComparisonRow, Contender, PreferenceRow, Provenance, RatingRow
+from core.identity import now
+from core.protocols import DatasetRepo
+
+# What tends to be trimmed, dedented, normalised or lost on the way. No NUL-free control character is special to us.
+AWKWARD = "  leading\ttab\n\n\tline 🙂 é e\u0301 \x01\x1f\x7f\u2028 «x» \\n trailing  \n"
+EVERY_RATE = Pace(settle=0.02, between=0.0, retry_first=0.02, retry_most=0.05, rejected_first=0.02, idle=5.0)
+
+
+def provenance(**changes: object) -> Provenance:
+    """Provenance with only what is required, and `changes`."""
+    return replace(Provenance(id=str(uuid4()), created_at=now(), source="manual", app_version="0.1.0"), **changes)
+
+
+def preference(text: str = "a", **changes: object) -> PreferenceRow:
+    """A pair with everything unknown that may be."""
+    return PreferenceRow(
+        provenance(**changes),
+        (Message("user", f"Question {text}"),),
+        (Message("assistant", f"Good {text}"),),
+        (Message("assistant", f"Bad {text}"),),
+    )
+
+
+def rating(label: bool = True, **changes: object) -> RatingRow:
+    """One answer, rated."""
+    return RatingRow(provenance(**changes), (Message("user", "Question"),), (Message("assistant", "Answer"),), label)
+
+
+def comparison(outcome: str = "tie", **changes: object) -> ComparisonRow:
+    """A comparison that nobody won."""
+    sides = (Message("assistant", "Left"),), (Message("assistant", "Right"),)
+    return ComparisonRow(provenance(**changes), "chat", (Message("user", "Question"),), *sides, outcome)
+
+
+def full_preference() -> PreferenceRow:
+    """A pair with every column filled in, awkward text in all of them."""
+    maker = Contender("org/model", "a" * 40, f"org/adapter@{'b' * 40}", '{"seed": 1}')
+    return PreferenceRow(
+        full_provenance(),
+        (Message("system", AWKWARD), Message("user", "Hi"), Message("assistant", ""), Message("user", AWKWARD)),
+        (Message("assistant", AWKWARD),),
+        (Message("assistant", AWKWARD[::-1]),),
+        maker,
+        maker,
+        tools='[{"type": "function"}]',
+    )
+
+
+def full_provenance() -> Provenance:
+    """Every provenance column filled in."""
+    texts = {
+        name: f"{name} {AWKWARD}"
+        for name in ("rater", "campaign", "item", "comparison_id", "consent_version", "rubric_version", "comment")
+    }
+    return provenance(
+        **texts, supersedes=str(uuid4()), blind=True, leaked=False, derived=False, shown_left="chosen",
+        strength="clearly", reasons=("correct", AWKWARD), tags=("x",), decision_seconds=1.25,
+        safety=json.dumps({"ok": True}), backend="CPU", dtype="float32",
+    )  # fmt: skip
+
+
+def open_store(
+    folder: Path, repo: DatasetRepo | None = None, *, pace: Pace = EVERY_RATE, start: bool = False, name: str = "folder"
+) -> tuple[SqliteFeedbackStore, Delivery]:
+    """A store on `folder` and its delivery; unless `start`, nothing is sent but by calling `delivery.send()`."""
+    batches = Batches(Database(folder / "feedback.sqlite"), name)
+    delivery = Delivery(batches, repo or FolderDatasetRepo(folder / "dataset"), folder / "outbox")
+    outbox = Outbox(delivery, pace)
+    store = SqliteFeedbackStore(batches._database, batches, outbox, name)
+    if start:
+        outbox.start()
+    return store, delivery
+
+
+def load(dataset: Path, config: str = "preferences"):
+    """The whole config as `load_dataset` gives it, never from an earlier cache."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    with tempfile.TemporaryDirectory() as cache:
+        return datasets.load_dataset(str(dataset), config, split="train", cache_dir=cache, keep_in_memory=True)
+
+
+def loaded_ids(dataset: Path, config: str = "preferences") -> list[str]:
+    """The ids `load_dataset` gives, sorted; none when the card does not name the config."""
+    return sorted(load(dataset, config)["id"][:]) if _named(dataset, config) else []
+
+
+def ids(dataset: Path, config: str = "preferences") -> list[str]:
+    """As `loaded_ids`, but straight from the files its glob finds, for tests that look a hundred times."""
+    import pyarrow.parquet as pq
+
+    files = sorted(dataset.glob(f"data/{config}/*.parquet")) if _named(dataset, config) else []
+    return sorted(one for file in files for one in pq.read_table(file, columns=["id"])["id"].to_pylist())
+
+
+def _named(dataset: Path, config: str) -> bool:
+    card = dataset / "README.md"
+    return card.is_file() and f"config_name: {config}\n" in card.read_text()
+
+
+def dump(files: dict[str, bytes], folder: Path) -> Path:
+    """A Hub repository's files as a folder."""
+    for path, content in files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
