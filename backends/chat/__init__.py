@@ -1,1 +1,1 @@
-"""Engines that answer: in this process on CPU and CUDA, and on ZeroGPU."""
+"""Chat engines: in this process (CPU, CUDA) and on ZeroGPU, behind `core.protocols.ChatBackend`."""

@@ -1,25 +1,27 @@
-"""Answers that outlive their page: any number may listen, and one that nobody hears ends by itself."""
+"""A running answer as pages see it: buffered from the first word, for any number of listeners, until nobody is left."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from time import monotonic
 from uuid import uuid4
 
 from core.chat import Delta, Finish, GenerationSettings, Path, Reply, Usage
-from core.errors import GenerationFailed
+from core.errors import AppError
+from core.protocols import Answer
 from core.refs import ModelRef
 
-RECENT = 500
+# A listener is woken at most this often between its first delta and the last: a browser needs no more.
+BATCH_SECONDS = 0.05
+# How long an answer waits for its very first listener when the grace time is shorter.
+FIRST_LISTENER_SECONDS = 10.0
+MOST_KEPT = 256
 
 
-class RunningAnswer:
-    """One answer being written by an engine's thread and read by listeners.
-
-    The engine calls `put`, then `finish` or `fail`, and asks `cancelled` before every step.
-    """
+class BufferedAnswer:
+    """Implements `core.protocols.Answer`. An engine's worker fills it; `cancelled` tells the worker to stop."""
 
     def __init__(
         self,
@@ -29,158 +31,169 @@ class RunningAnswer:
         backend: str,
         dtype: str,
         path: Path,
+        prompt_tokens: int,
         orphan_seconds: float,
+        started: float | None = None,
     ) -> None:
-        self.id = uuid4().hex
-        self._ref, self._settings = ref, settings
-        self._backend, self._dtype, self._path = backend, dtype, path
+        self._id = uuid4().hex
+        self._made_by = (ref, settings, backend, dtype, path)
+        self._prompt_tokens = prompt_tokens
         self._orphan_seconds = orphan_seconds
+        self._started = monotonic() if started is None else started
         self._changed = threading.Condition()
-        self._deltas: list[Delta] = []
+        self._pieces: list[str] = []
         self._finish: Finish | None = None
         self._usage: Usage | None = None
-        self._error: BaseException | None = None
+        self._error: AppError | None = None
+        self._tokens = 0
+        self._first: float | None = None
         self._listeners = 0
         self._orphaned: threading.Timer | None = None
-        self._cancel = threading.Event()
-        self._started = time.monotonic()
-        self._first: float | None = None
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
         self.steps = 0
+        """How many tokens the engine made for this answer, those after a cancel included."""
+        self._leave_alone(max(orphan_seconds, FIRST_LISTENER_SECONDS))
+
+    @property
+    def id(self) -> str:
+        """A random id that names this answer and nothing else."""
+        return self._id
+
+    @property
+    def settings(self) -> GenerationSettings:
+        """The settings really applied."""
+        return self._made_by[1]
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the engine's work is not wanted any more."""
+        return self.done
+
+    @property
+    def done(self) -> bool:
+        """Whether the last delta is there, or an error."""
+        return self._finish is not None or self._error is not None
+
+    # For pages.
 
     def listen(self) -> Iterator[Delta]:
-        """As `core.protocols.Answer.listen`."""
-        with self._changed:
-            self._listeners += 1
-            if self._orphaned is not None:
-                self._orphaned.cancel()
-                self._orphaned = None
+        """Every delta from the first on, then those to come; ends after the one with `finish`."""
+        self._join()
+        position, next_look = 0, 0.0
         try:
-            seen = 0
             while True:
                 with self._changed:
-                    self._changed.wait_for(lambda seen=seen: len(self._deltas) > seen or self._ended)
-                    fresh, ended, error = self._deltas[seen:], self._ended, self._error
-                seen += len(fresh)
-                yield from fresh
-                if ended and seen == len(self._deltas):
-                    if error is not None:
-                        raise error
+                    self._changed.wait_for(lambda at=position: self.done or len(self._pieces) > at)  # type: ignore[misc]
+                    self._changed.wait_for(lambda: self.done, max(0.0, next_look - monotonic()))
+                    text, position = "".join(self._pieces[position:]), len(self._pieces)
+                    finish, usage, error = self._finish, self._usage, self._error
+                if finish:
+                    yield Delta(text, finish, usage)
                     return
+                if text:
+                    yield Delta(text)
+                if error:
+                    # A stored error collects a traceback with every raise.
+                    raise error.with_traceback(None)
+                next_look = monotonic() + BATCH_SECONDS
         finally:
             self._leave()
 
     def cancel(self) -> None:
-        """As `core.protocols.Answer.cancel`: listeners are told at once, the engine stops before its next step."""
-        self._cancel.set()
-        self.finish("cancelled")
+        """End the answer for its listeners at once and for the engine within one token. Idempotent."""
+        self._close("cancelled", None)
 
     def reply(self) -> Reply:
-        """As `core.protocols.Answer.reply`."""
+        """The answer as it stands, with the settings really applied."""
+        ref, settings, backend, dtype, path = self._made_by
         with self._changed:
-            text = "".join(delta.text for delta in self._deltas)
-            return Reply(
-                self.id, text, self._ref, self._settings, self._backend, self._dtype, self._path, self._finish, self._usage
-            )
+            content = "".join(self._pieces)
+            return Reply(self._id, content, ref, settings, backend, dtype, path, self._finish, self._usage)
 
-    @property
-    def cancelled(self) -> bool:
-        """Whether the engine should take no further step."""
-        return self._cancel.is_set()
+    # For engines.
 
-    @property
-    def done(self) -> bool:
-        """Whether nothing more will come."""
-        with self._changed:
-            return self._ended
-
-    def count_step(self) -> None:
-        """The engine counts every forward pass here."""
+    def step(self) -> None:
+        """Count one token made."""
         self.steps += 1
+        if not self.done:
+            self._tokens += 1
+            if self._first is None:
+                self._first = monotonic()
 
     def put(self, text: str) -> None:
-        """Add text that is safe to show; after the end it is dropped."""
+        """Add text to show; after the end it is dropped."""
+        if not text:
+            return
         with self._changed:
-            if self._ended or not text:
-                return
-            if self._first is None:
-                self._first = time.monotonic() - self._started
-            self._deltas.append(Delta(text))
-            self._changed.notify_all()
-
-    def finish(self, finish: Finish) -> None:
-        """End the answer; the first end counts."""
-        with self._changed:
-            if self._ended:
-                return
-            seconds = time.monotonic() - self._started
-            first = self._first if self._first is not None else seconds
-            self._usage = Usage(self.prompt_tokens, self.completion_tokens, round(first, 4), round(seconds, 4))
-            self._finish = finish
-            self._deltas.append(Delta("", finish, self._usage))
-            self._changed.notify_all()
-
-    def fail(self, error: BaseException) -> None:
-        """End the answer with an error that every listener gets."""
-        with self._changed:
-            if not self._ended:
-                self._error = error
+            if not self.done:
+                self._pieces.append(text)
                 self._changed.notify_all()
 
-    @property
-    def _ended(self) -> bool:
-        return self._finish is not None or self._error is not None
+    def end(self, finish: Finish) -> None:
+        """Say that the engine is finished; after a cancel this changes nothing."""
+        self._close(finish, None)
+
+    def fail(self, error: AppError) -> None:
+        """Say that the engine failed; what is there stays."""
+        self._close(None, error)
+
+    def _close(self, finish: Finish | None, error: AppError | None) -> None:
+        with self._changed:
+            if self.done:
+                return
+            now = monotonic()
+            first = now if self._first is None else self._first
+            self._usage = Usage(self._prompt_tokens, self._tokens, first - self._started, now - self._started)
+            self._finish, self._error = finish, error
+            self._stop_timer()
+            self._changed.notify_all()
+
+    def _join(self) -> None:
+        with self._changed:
+            self._listeners += 1
+            self._stop_timer()
 
     def _leave(self) -> None:
         with self._changed:
             self._listeners -= 1
-            if self._listeners == 0 and not self._ended:
-                self._orphaned = threading.Timer(self._orphan_seconds, self._nobody_came_back)
-                self._orphaned.daemon = True
-                self._orphaned.start()
+            if self._listeners == 0 and not self.done:
+                self._leave_alone(self._orphan_seconds)
 
-    def _nobody_came_back(self) -> None:
+    def _leave_alone(self, seconds: float) -> None:
+        self._orphaned = threading.Timer(seconds, self._give_up)
+        self._orphaned.daemon = True
+        self._orphaned.start()
+
+    def _give_up(self) -> None:
         with self._changed:
-            alone = self._listeners == 0
-        if alone:
-            self.cancel()
+            # A listener may have come between the timer's end and this lock.
+            if self._listeners == 0:
+                self._close("cancelled", None)
+
+    def _stop_timer(self) -> None:
+        if self._orphaned is not None:
+            self._orphaned.cancel()
+            self._orphaned = None
 
 
-class AnswerDesk:
-    """Recent answers by id, for a listener that comes back. Bounded: the oldest finished ones go."""
+class Desk:
+    """Keeps running and recent answers by id, for a page that comes back."""
 
-    def __init__(self, most: int = RECENT) -> None:
+    def __init__(self, most: int = MOST_KEPT) -> None:
         self._most = most
-        self._answers: OrderedDict[str, RunningAnswer] = OrderedDict()
         self._lock = threading.Lock()
+        self._answers: OrderedDict[str, Answer] = OrderedDict()
 
-    def add(self, answer: RunningAnswer) -> None:
-        """Keep an answer."""
+    def keep(self, answer: Answer) -> Answer:
+        """Remember an answer and forget the oldest finished ones beyond the bound."""
         with self._lock:
             self._answers[answer.id] = answer
-            for answer_id in list(self._answers):
-                if len(self._answers) <= self._most:
-                    break
-                if self._answers[answer_id].done:
-                    del self._answers[answer_id]
+            spare = len(self._answers) - self._most
+            finished = [key for key, kept in self._answers.items() if getattr(kept, "done", True)]
+            for key in finished[: max(0, spare)]:
+                del self._answers[key]
+        return answer
 
-    def get(self, answer_id: str) -> RunningAnswer | None:
-        """The answer of that id, None when it is gone."""
+    def get(self, answer_id: str) -> Answer | None:
+        """The answer of that id; None when it is forgotten or never was."""
         with self._lock:
             return self._answers.get(answer_id)
-
-
-def run_in_thread(answer: RunningAnswer, work: Callable[[], None]) -> None:
-    """Run an engine's `work` for `answer` in its own thread; an error of ours reaches the listeners as it is."""
-
-    def guarded() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001  (a thread's error has no other way to the listeners)
-            answer.fail(error)
-        finally:
-            if not answer.done:
-                answer.fail(GenerationFailed("The engine ended without an answer. Send the message again."))
-
-    threading.Thread(target=guarded, name=f"answer-{answer.id[:8]}", daemon=True).start()

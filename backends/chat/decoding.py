@@ -1,112 +1,157 @@
-"""The decoding loop: one request, one cache, its own random generator, and a question before every step."""
+"""One answer, token by token, through transformers' own `generate`."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
-from typing import Any
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-from core.chat import GenerationSettings
-from core.errors import GenerationFailed, OutOfMemory
+from backends.chat.detokenise import Detokeniser, StopStrings
+from backends.chat.loaded import LoadedModel
+from backends.chat.sampling import sampler
+from backends.chat.turns import Turns
+from core.chat import Finish, GenerationSettings
+from core.errors import AppError, GenerationFailed, OutOfMemory
 
-PREFILL = 512  # tokens of a long prompt per step, so that stopping and other visitors do not wait for all of it
-
-# Two decoding loops in two threads fight for the same cores; taking turns step by step costs neither of them much.
-# Continuous batching replaces this lock when several visitors share one forward pass.
-_turn = threading.Lock()
+if TYPE_CHECKING:
+    import torch
 
 
-class Sampler:
-    """Chooses the next token as transformers' own processors define the settings, with a generator of its own.
+class Sink(Protocol):
+    """Where text goes, and who says that enough is enough."""
 
-    With the same seed it draws what `model.generate(do_sample=True)` draws after `torch.manual_seed`.
-    """
+    @property
+    def cancelled(self) -> bool:
+        """Asked after every token."""
+        ...
 
-    def __init__(self, settings: GenerationSettings) -> None:
-        import torch
-        from transformers.generation.logits_process import (
-            LogitsProcessorList,
-            RepetitionPenaltyLogitsProcessor,
-            TemperatureLogitsWarper,
-            TopKLogitsWarper,
-            TopPLogitsWarper,
-        )
+    def step(self) -> None:
+        """One token was made."""
+        ...
 
-        self._greedy = settings.temperature == 0
-        self._processors = LogitsProcessorList()
-        if settings.repetition_penalty not in (None, 1.0):
-            self._processors.append(RepetitionPenaltyLogitsProcessor(float(settings.repetition_penalty or 1)))
-        if not self._greedy:
-            if settings.temperature not in (None, 1.0):
-                self._processors.append(TemperatureLogitsWarper(float(settings.temperature or 1)))
-            if settings.top_k:
-                self._processors.append(TopKLogitsWarper(int(settings.top_k)))
-            if settings.top_p is not None and settings.top_p < 1:
-                self._processors.append(TopPLogitsWarper(float(settings.top_p)))
-        # On the CPU whatever the model runs on: the same seed then draws the same numbers everywhere.
-        self._generator = torch.Generator("cpu").manual_seed(settings.seed or 0)
-
-    def next(self, ids: Any, logits: Any) -> int:
-        """The next token for `ids` (1, length) and `logits` (1, vocabulary); raises `GenerationFailed` on NaN."""
-        import torch
-
-        scores = self._processors(ids, logits.float())
-        best = int(scores.argmax(-1))
-        # argmax finds NaN first, as numpy does, and an infinite best cannot be normalised either.
-        if not torch.isfinite(scores[0, best]):
-            raise GenerationFailed(
-                "The model produced numbers that are not valid (NaN or infinite). Lower the temperature or try another "
-                "dtype; other conversations are not affected."
-            )
-        if self._greedy:
-            return best
-        return int(torch.multinomial(scores.softmax(-1).cpu(), 1, generator=self._generator))
+    def put(self, text: str) -> None:
+        """Text to show."""
+        ...
 
 
 def decode(
-    model: Any,
-    prompt: list[int],
-    settings: GenerationSettings,
-    ends: frozenset[int],
-    cancelled: Callable[[], bool],
-    *,
-    on_step: Callable[[], None] = lambda: None,
-) -> Iterator[int]:
-    """Yield new tokens until an end token (not yielded), `max_new_tokens`, or `cancelled()`, asked before each step.
+    loaded: LoadedModel, prompt: Sequence[int], settings: GenerationSettings, sink: Sink, turns: Turns
+) -> Finish:
+    """Answer `prompt` with `settings` (every value filled in), into `sink`; returns how it ended.
 
-    `on_step` is called for every forward pass. Raises `GenerationFailed` or `OutOfMemory`; the model stays usable.
+    Raises `BackendError`; the model stays usable. `generate` keeps everything that is particular to an architecture
+    (caches, positions, windows); what is ours sits in its two hooks, a logits processor and a stopping criterion.
     """
-    import torch
-    from transformers import DynamicCache
+    with turns.held():
+        if sink.cancelled:
+            return "cancelled"
+        try:
+            watcher = _Watcher(loaded, settings, sink, turns)
+            _generate(loaded, prompt, settings, watcher)
+        except AppError:
+            raise
+        except Exception as error:
+            raise _translated(error, loaded) from error
+    return watcher.end()
 
-    device = model.device
-    sampler = Sampler(settings)
-    cache = DynamicCache(config=model.config)
-    ids = torch.tensor([prompt], device=device)
-    step = ids
-    made = 0
-    try:
-        while made < settings.max_new_tokens and not cancelled():
-            with _turn, torch.inference_mode():
-                *early, last = step.split(PREFILL, dim=1)
-                for chunk in early:
-                    if cancelled():
-                        return
-                    on_step()
-                    model(input_ids=chunk, past_key_values=cache, use_cache=True, logits_to_keep=1)
-                on_step()
-                logits = model(input_ids=last, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
-                token = sampler.next(ids, logits)
-            if token in ends:
-                return
-            made += 1
-            step = torch.tensor([[token]], device=device)
-            ids = torch.cat([ids, step], dim=1)
-            yield token
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise OutOfMemory(
-            "There was not enough memory to go on with this answer. Shorten the conversation or lower max new tokens; "
-            "the model is still loaded."
-        ) from error
-    finally:
-        del cache
+
+class _Watcher:
+    """Runs after every token: text out, stop or go on."""
+
+    def __init__(self, loaded: LoadedModel, settings: GenerationSettings, sink: Sink, turns: Turns) -> None:
+        self.stop_tokens = loaded.stop_tokens
+        skip = self.stop_tokens | frozenset(loaded.tokenizer.all_special_ids)
+        self._text = Detokeniser(loaded.decode, skip)
+        self._stops = StopStrings(settings.stop)
+        self._sink = sink
+        self._turns = turns
+        self._finish: Finish = "length"
+
+    def after(self, token: int) -> bool:
+        """Whether `token` is the last one."""
+        self._sink.step()
+        if token in self.stop_tokens:
+            self._finish = "stop"
+            return True
+        self._sink.put(self._stops.add(self._text.add(token)))
+        if self._stops.found:
+            self._finish = "stop"
+            return True
+        if not self._sink.cancelled:
+            self._turns.pass_on()
+        if self._sink.cancelled:
+            self._finish = "cancelled"
+            return True
+        return False
+
+    def end(self) -> Finish:
+        """Show what was held back; returns how the answer ended."""
+        self._sink.put(self._stops.add(self._text.rest()))
+        if self._stops.found:
+            self._finish = "stop"
+        self._sink.put(self._stops.rest())
+        return self._finish
+
+
+def _generate(loaded: LoadedModel, prompt: Sequence[int], settings: GenerationSettings, watcher: _Watcher) -> None:
+    import torch
+    from transformers import StoppingCriteria, StoppingCriteriaList
+
+    class AfterEachToken(StoppingCriteria):  # type: ignore[misc]
+        """Hands the newest token to the watcher."""
+
+        def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
+            ended = watcher.after(int(input_ids[0, -1]))
+            return torch.full((1,), ended, dtype=torch.bool, device=input_ids.device)
+
+    ids = torch.tensor([list(prompt)], device=loaded.device)
+    loaded.model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        generation_config=_config(loaded, settings),
+        logits_processor=sampler(settings, loaded.model.generation_config, loaded.device),
+        stopping_criteria=StoppingCriteriaList([AfterEachToken()]),
+        tokenizer=loaded.tokenizer,
+    )
+
+
+def _config(loaded: LoadedModel, settings: GenerationSettings) -> Any:
+    config = copy.deepcopy(loaded.model.generation_config)
+    # The sampler has chosen already: `generate` takes the best of what is left, which is one token. The sampling values
+    # are the library's own defaults, since it would fill in the model's for None and warn that they have no effect.
+    config.update(do_sample=False, temperature=1.0, top_p=1.0, top_k=50, min_p=None, typical_p=1.0)
+    config.update(num_beams=1, num_return_sequences=1, return_dict_in_generate=False, use_cache=True)
+    config.update(
+        max_new_tokens=settings.max_new_tokens, max_length=None, repetition_penalty=settings.repetition_penalty
+    )
+    stop_tokens = sorted(loaded.stop_tokens)
+    if config.eos_token_id is None and stop_tokens:
+        config.eos_token_id = stop_tokens
+    if config.pad_token_id is None:
+        config.pad_token_id = stop_tokens[0] if stop_tokens else 0
+    return config
+
+
+def _translated(error: Exception, loaded: LoadedModel) -> AppError:
+    if out_of_memory(error):
+        if loaded.device != "cpu":
+            import torch
+
+            torch.cuda.empty_cache()
+        return OutOfMemory(
+            "There is not enough memory for this answer. Ask for fewer new tokens, shorten the conversation, or wait "
+            "until other answers have ended."
+        )
+    return GenerationFailed(
+        "The model stopped with an error while it was answering. Try again; if it happens again, choose another model."
+    )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out, on the processor or on the GPU."""
+    import torch
+
+    text = str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("allocate memory" in text or "not enough memory" in text)
+    )

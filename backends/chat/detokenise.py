@@ -1,80 +1,77 @@
-"""Token ids to text as it streams: whole characters only, and nothing of a stop string."""
+"""Text out of tokens as they come: no character before it is whole, nothing past a stop string."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
 
-UNFINISHED = "\ufffd"
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+# A character is four bytes at most, so a longer wait means that the model wrote bytes that are no text.
+_LONGEST_WAIT = 64
 
 
 class Detokeniser:
-    """Turns a growing list of ids into pieces of text that join to the same text as decoding it whole.
+    """Feeds tokens in, gets the text they add. Each token costs the same, however long the text is.
 
-    Each step decodes a short window: the last piece that was given out, as context, and what came since. Text is held
-    back while it ends in U+FFFD, which is how a decoder shows a character whose bytes are not all there yet.
+    The text of a token depends on its neighbours, so a short window is decoded with and without the new ones.
     """
 
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-        self._ids: list[int] = []
-        self._context = 0
-        self._given = 0
+    def __init__(self, decode: Callable[[list[int]], str], skip: frozenset[int] = frozenset()) -> None:
+        """`skip` are the special tokens, which have no text."""
+        self._decode = decode
+        self._skip = skip
+        self._window: list[int] = []
+        self._shown = 0
+        self._shown_text = ""
 
     def add(self, token: int) -> str:
-        """The text that became certain with `token`; often one word, sometimes nothing."""
-        self._ids.append(token)
-        return self._take(final=False)
+        """The text that is certain now; "" while a character is incomplete."""
+        if token in self._skip:
+            return ""
+        self._window.append(token)
+        text = self._decode(self._window)
+        if text.endswith(REPLACEMENT) and len(self._window) - self._shown < _LONGEST_WAIT:
+            return ""
+        new = text[len(self._shown_text) :]
+        self._window = self._window[self._shown :]
+        self._shown = len(self._window)
+        self._shown_text = self._decode(self._window)
+        return new
 
     def rest(self) -> str:
-        """What was held back, at the end: bytes that never became a character are shown as U+FFFD."""
-        return self._take(final=True)
-
-    def _take(self, *, final: bool) -> str:
-        before = self._decode(self._ids[self._context : self._given])
-        now = self._decode(self._ids[self._context :])
-        if len(now) <= len(before) or (now.endswith(UNFINISHED) and not final):
+        """What is left at the end, without the beginning of a character that never came."""
+        if len(self._window) == self._shown:
             return ""
-        self._context, self._given = self._given, len(self._ids)
-        return now[len(before) :]
-
-    def _decode(self, ids: list[int]) -> str:
-        text: str = self._tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
-        return text
+        text = self._decode(self._window)[len(self._shown_text) :]
+        return text.rstrip(REPLACEMENT)
 
 
 class StopStrings:
-    """Cuts a stream at the first stop string, holding back text that may be the beginning of one."""
+    """Holds back what may be the beginning of a stop string and ends at the first whole one."""
 
-    def __init__(self, stops: tuple[str, ...]) -> None:
-        self._stops = stops
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = tuple(stops)
         self._held = ""
         self.found = False
 
     def add(self, text: str) -> str:
-        """The part of the stream that is safe to show; after a stop string was found, nothing."""
-        if self.found:
-            return ""
-        if not self._stops:
-            return text
+        """The text that may be shown."""
+        if not self._stops or self.found:
+            return "" if self.found else text
         self._held += text
-        ends = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
-        if ends:
+        places = [at for stop in self._stops if (at := self._held.find(stop)) >= 0]
+        if places:
             self.found = True
-            shown, self._held = self._held[: min(ends)], ""
+            shown, self._held = self._held[: min(places)], ""
             return shown
-        keep = max(self._beginning_of(stop) for stop in self._stops)
-        cut = len(self._held) - keep
-        shown, self._held = self._held[:cut], self._held[cut:]
+        keep = max(self._overlap(stop) for stop in self._stops)
+        shown, self._held = self._held[: len(self._held) - keep], self._held[len(self._held) - keep :]
         return shown
 
     def rest(self) -> str:
-        """What was held back, when the stream ends without completing a stop string."""
-        shown, self._held = self._held, ""
-        return shown
+        """What was held back for a stop string that was never completed."""
+        held, self._held = self._held, ""
+        return "" if self.found else held
 
-    def _beginning_of(self, stop: str) -> int:
-        """How many characters at the end of the held text could begin `stop`."""
-        for size in range(min(len(stop) - 1, len(self._held)), 0, -1):
-            if self._held.endswith(stop[:size]):
-                return size
-        return 0
+    def _overlap(self, stop: str) -> int:
+        longest = min(len(stop) - 1, len(self._held))
+        return next((n for n in range(longest, 0, -1) if self._held.endswith(stop[:n])), 0)

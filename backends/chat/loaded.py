@@ -1,0 +1,37 @@
+"""A model in memory, ready to answer."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.refs import ModelRef
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """The model, its tokenizer, and how it runs. `lock` guards the tokenizer, which is not safe to share."""
+
+    ref: ModelRef
+    model: Any
+    tokenizer: Any
+    dtype: str
+    device: str
+    max_context: int | None
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def stop_tokens(self) -> frozenset[int]:
+        """The tokens that end an answer."""
+        own = self.model.generation_config.eos_token_id
+        if own is None:
+            own = self.tokenizer.eos_token_id
+        if own is None:
+            return frozenset()
+        return frozenset(int(token) for token in (own if isinstance(own, list | tuple) else [own]))
+
+    def decode(self, tokens: list[int]) -> str:
+        """Text of tokens, special ones left out, nothing tidied."""
+        with self.lock:
+            return str(self.tokenizer.decode(tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False))

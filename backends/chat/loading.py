@@ -1,0 +1,157 @@
+"""Brings a model from its folder into memory: safetensors only, no code from strangers, in the faster dtype."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from backends.chat.decoding import out_of_memory
+from backends.chat.loaded import LoadedModel
+from backends.chat.metadata import check_config, max_context_of, read_config
+from backends.revision import tensor_headers
+from core.errors import AppError, BackendError, NoBackend, OutOfMemory
+from core.files import weight_files
+from core.refs import ModelRef, shown
+
+log = logging.getLogger(__name__)
+_import_lock = threading.Lock()
+# Enough weights that they do not all stay in the processor's cache, as a model's do not.
+_TIMED_BYTES = 64 * 1024 * 1024
+
+
+def weight_bytes(folder: Path) -> int:
+    """Size of the weights on disk."""
+    names = weight_files([path.name for path in folder.iterdir()])
+    return sum((folder / name).stat().st_size for name in names)
+
+
+def tensor_count(folder: Path) -> int:
+    """How many tensors the weights hold; 0 when that cannot be read."""
+    names = [name for name in weight_files([path.name for path in folder.iterdir()]) if name.endswith(".safetensors")]
+    try:
+        return sum(len(tensor_headers(folder / name)[0]) for name in names)
+    except (OSError, ValueError):
+        # Loading gives the sentence.
+        return 0
+
+
+def memory_needed(folder: Path, device: str) -> int:
+    """Bytes the loaded model will take, roughly: weights in the dtype they run in, and a tenth for the rest."""
+    return int(weight_bytes(folder) * (2 if device == "cpu" else 1) * 1.1)
+
+
+def load(ref: ModelRef, folder: Path, device: str) -> LoadedModel:
+    """Load the model of `folder`; raises `BackendError` or `UnsafeContentError` with what to do."""
+    name = str(ref)
+    config = read_config(folder, name)
+    check_config(config, name)
+    try:
+        return _load(ref, folder, device, config)
+    except AppError:
+        raise
+    except Exception as error:
+        raise _translated(error, name, config) from error
+
+
+def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any]) -> LoadedModel:
+    # Two threads importing transformers at once meet half-made modules.
+    with _import_lock:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging as its_logging
+
+        its_logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    except Exception as error:
+        raise BackendError(
+            f"The tokenizer of {ref} is missing or cannot be read. Delete the copy and download it again, or choose "
+            "another model."
+        ) from error
+    dtype = best_dtype(config, device)
+    # A folder on this machine, so transformers looks for no converted weights on the Hub.
+    model = AutoModelForCausalLM.from_pretrained(
+        folder,
+        dtype=getattr(torch, dtype),
+        use_safetensors=True,
+        trust_remote_code=False,
+        local_files_only=True,
+    )
+    # Not by device_map: on ZeroGPU there is no GPU yet, only a promise that `to` understands.
+    return LoadedModel(ref, model.to(device).eval(), tokenizer, dtype, device, max_context_of(config))
+
+
+def best_dtype(config: Mapping[str, Any], device: str) -> str:
+    """The dtype that is faster here: measured on the processor, half precision on a GPU."""
+    if device != "cpu":
+        import torch
+
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+    nested = config.get("text_config")
+    parts = (config, nested if isinstance(nested, Mapping) else {})
+    hidden = next((part[key] for part in parts for key in ("hidden_size", "n_embd") if key in part), 1024)
+    inner = next((part[key] for part in parts for key in ("intermediate_size", "n_inner") if part.get(key)), 4 * hidden)
+    return faster_dtype(int(hidden), int(inner))
+
+
+@cache
+def faster_dtype(hidden: int, inner: int) -> str:
+    """bfloat16 or float32, whichever multiplies one token with the model's own matrices faster on this processor.
+
+    Without the right instructions bfloat16 is many times slower; with them, or where memory is the limit, it is twice
+    as fast.
+    """
+    import torch
+
+    matrices = max(2, min(96, _TIMED_BYTES // (2 * hidden * inner)))
+
+    kinds = (torch.bfloat16, torch.float32)
+    weights = {kind: [torch.full((inner, hidden), 0.01, dtype=kind) for _ in range(matrices)] for kind in kinds}
+    tokens = {kind: torch.full((1, hidden), 0.5, dtype=kind) for kind in kinds}
+    best = dict.fromkeys(kinds, float("inf"))
+    with torch.inference_mode():
+        # In turns and the best of several: whatever else runs on this machine should not decide.
+        for _ in range(5):
+            for kind in kinds:
+                started = perf_counter()
+                for weight in weights[kind]:
+                    torch.nn.functional.linear(tokens[kind], weight)
+                best[kind] = min(best[kind], perf_counter() - started)
+    half, full = best[torch.bfloat16], best[torch.float32]
+    log.info("one token through %d x %d: bfloat16 %.2f ms, float32 %.2f ms", hidden, inner, half * 1e3, full * 1e3)
+    return "bfloat16" if half <= full else "float32"
+
+
+def _translated(error: Exception, name: str, config: Mapping[str, Any]) -> AppError:
+    from safetensors import SafetensorError
+
+    log.warning("%s was not loaded: %s: %s", name, type(error).__name__, error)
+    if out_of_memory(error):
+        return OutOfMemory(f"{name} does not fit into the memory that is free. Choose a smaller model.")
+    if isinstance(error, SafetensorError):
+        return BackendError(f"The weights of {name} are damaged on this disk. Delete the copy and download it again.")
+    kind = shown(str(config.get("model_type")))
+    text = str(error)
+    if (
+        "does not recognize this architecture" in text
+        or "Unrecognized model" in text
+        or "Unrecognized configuration" in text
+    ):
+        from transformers import __version__
+
+        return NoBackend(
+            f"transformers {__version__} does not know the architecture “{kind}” of {name}. Choose another model, or one "
+            "converted to an architecture it knows."
+        )
+    if isinstance(error, OSError):
+        return BackendError(
+            f"Files of {name} are missing or cannot be read on this disk. Delete the copy and download it again."
+        )
+    return BackendError(
+        f"{name} could not be loaded ({type(error).__name__}: {shown(text, 200)}). Choose another model."
+    )

@@ -1,0 +1,88 @@
+"""What config.json tells of a model before its weights are in memory."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from core.chat import Capabilities
+from core.errors import NoBackend, UnsafeContentError
+from core.refs import shown
+
+_WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
+_TEMPLATES = ("chat_template.jinja", "chat_template.json")
+
+
+def read_config(folder: Path, name: str) -> Mapping[str, Any]:
+    """config.json of `folder`; `name` is the model's, for the sentence. Raises `NoBackend` when it is no use."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NoBackend(f"{name} has no config.json, so transformers cannot load it. Choose another model.") from error
+    except (OSError, ValueError) as error:
+        raise NoBackend(f"The config.json of {name} cannot be read. Delete the copy and download it again.") from error
+    if not isinstance(config, dict):
+        raise NoBackend(f"The config.json of {name} is not a set of settings. Choose another model.")
+    return config
+
+
+def check_config(config: Mapping[str, Any], name: str) -> None:
+    """Refuse what cannot chat here: custom code, and models that do not write text."""
+    kind = config.get("model_type")
+    if config.get("auto_map") and not _known(kind):
+        raise UnsafeContentError(
+            f"{name} needs Python code from its own repository (auto_map) to run, which this app never does. Choose a "
+            "model that transformers knows by itself."
+        )
+    architectures = [str(each) for each in config.get("architectures") or ()]
+    if not kind and not architectures:
+        raise NoBackend(f"The config.json of {name} names no architecture. Choose another model.")
+    if architectures and not any(each.endswith(_WRITES_TEXT) for each in architectures):
+        raise NoBackend(
+            f"{name} does not write text (its architecture is {shown(architectures[0])}). Choose a text-generation model."
+        )
+
+
+def capabilities_of(folder: Path, name: str) -> Capabilities:
+    """What chatting with the model of `folder` allows."""
+    config = read_config(folder, name)
+    check_config(config, name)
+    notes = []
+    if config.get("auto_map"):
+        notes.append("The repository brings code of its own. It is not run; transformers' own implementation is used.")
+    template = has_chat_template(folder)
+    if not template:
+        notes.append("This model has no chat template: it continues your text instead of answering it.")
+    return Capabilities(max_context=max_context_of(config), chat_template=template, notes=tuple(notes))
+
+
+def max_context_of(config: Mapping[str, Any]) -> int | None:
+    """The most tokens of prompt and answer together, as the config states them."""
+    nested = config.get("text_config")
+    for part in (config, nested if isinstance(nested, Mapping) else {}):
+        for key in ("max_position_embeddings", "n_positions", "max_sequence_length", "seq_length"):
+            value = part.get(key)
+            if isinstance(value, int) and value > 0:
+                return value
+    return None
+
+
+def has_chat_template(folder: Path) -> bool:
+    """Whether the tokenizer brings a chat template."""
+    if any((folder / name).is_file() for name in _TEMPLATES):
+        return True
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # Absent or unreadable: loading the tokenizer says more.
+        return False
+    return isinstance(settings, dict) and bool(settings.get("chat_template"))
+
+
+def _known(kind: object) -> bool:
+    # Imported only for repositories with code of their own: it brings torch with it.
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    return kind in CONFIG_MAPPING_NAMES

@@ -1,0 +1,79 @@
+"""What every engine does with a request: check it, make the prompt, fill in the settings, and run it to its end."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from backends.chat.answers import BufferedAnswer
+from backends.chat.loaded import LoadedModel
+from core.chat import Finish, GenerationSettings, Message, Path, check_messages, check_settings
+from core.errors import AppError, GenerationFailed, NoBackend
+from core.refs import ModelRef
+
+log = logging.getLogger(__name__)
+
+
+def check_request(ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> None:
+    """Refuse what no engine here can do, before a model is loaded for it."""
+    refuse_adapter(ref)
+    check_messages(messages)
+    check_settings(settings)
+
+
+def refuse_adapter(ref: ModelRef) -> None:
+    """Adapters come with issue 4."""
+    if ref.adapter is not None:
+        raise NoBackend("Adapters are not supported yet. Choose the model without the adapter.")
+
+
+def request(
+    loaded: LoadedModel,
+    messages: Sequence[Message],
+    settings: GenerationSettings,
+    *,
+    backend: str,
+    path: Path,
+    orphan_seconds: float,
+    started: float,
+) -> tuple[list[int], BufferedAnswer]:
+    """The prompt's tokens, and an answer that knows its settings and waits to be filled.
+
+    Raises `UserInputError` when the prompt is longer than the model reads.
+    """
+    from backends.chat.prompt import encode
+    from backends.chat.sampling import applied
+
+    with loaded.lock:
+        prompt = encode(loaded.tokenizer, messages)
+    settings = applied(settings, loaded.model.generation_config, len(prompt), loaded.max_context)
+    return prompt, BufferedAnswer(
+        loaded.ref,
+        settings,
+        backend=backend,
+        dtype=loaded.dtype,
+        path=path,
+        prompt_tokens=len(prompt),
+        orphan_seconds=orphan_seconds,
+        started=started,
+    )
+
+
+def run(answer: BufferedAnswer, engine: Callable[[], Finish]) -> None:
+    """Run `engine` to its end and close the answer with how it ended, an error included."""
+    try:
+        answer.end(engine())
+    except AppError as error:
+        log.warning("an answer failed: %s", error, exc_info=error.__cause__)
+        answer.fail(plainly(error))
+    except BaseException as error:
+        log.exception("an answer failed")
+        answer.fail(GenerationFailed("The engine failed while it was answering. Try again."))
+        if not isinstance(error, Exception):
+            raise
+
+
+def plainly(error: AppError) -> AppError:
+    """The error without its history: the frames it came through would keep the model's tensors in memory."""
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

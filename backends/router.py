@@ -1,0 +1,186 @@
+"""Chooses the engine for a model and keeps the start model's pin; builds everything chat needs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from backends import bundled
+from backends.chat.answers import Desk
+from backends.downloads import Downloads
+from backends.model_files import ModelFiles, own_folder
+from backends.pins import PinBook, moved
+from backends.revision import Revisions
+from core.catalog import LocalFolder
+from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress
+from core.errors import HubError, NoBackend
+from core.protocols import Answer, ChatBackend, HubCatalog
+from core.refs import COMMIT, ModelRef, split_model
+
+HUB_MODEL = bundled.BASE_MODEL
+
+
+class Router:
+    """Implements `core.protocols.ChatRouter`."""
+
+    def __init__(
+        self,
+        backends: Sequence[ChatBackend],
+        *,
+        catalog: HubCatalog,
+        pins: PinBook,
+        start: ModelRef | str,
+        folders: tuple[LocalFolder, ...] = (),
+        desk: Desk | None = None,
+    ) -> None:
+        """`start` is the start model: a ref, or a name on the Hub that is resolved once and pinned for good.
+
+        `folders` are the models of this machine outside the Hub's cache; `backends` are asked in this order.
+        """
+        self.catalog = catalog
+        self.folders = folders
+        self._backends = tuple(backends)
+        self._pins = pins
+        self._start = start
+        self._lock = threading.Lock()
+        self._desk = desk or Desk()
+
+    def start_model(self) -> ModelRef:
+        """The model pinned at start. Asks the Hub only the first time a name without a commit is configured."""
+        with self._lock:
+            if isinstance(self._start, str):
+                self._start = self._resolved(self._start)
+            return self._start
+
+    def main_moved(self) -> str | None:
+        """The commit that main of the start model points to, when it is no longer the pinned one; asks the Hub."""
+        pinned = self.start_model()
+        if any(folder.ref == pinned for folder in self.folders):
+            return None
+        try:
+            return moved(pinned, self.catalog.resolve(pinned.repo_id))
+        except HubError:
+            # Not known is not news: the model runs from this machine all the same.
+            return None
+
+    def pin(self, model: str) -> ModelRef:
+        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model."""
+        if not model.strip():
+            return self.start_model()
+        repo_id, revision = split_model(model)
+        for folder in self.folders:
+            if folder.ref.repo_id == repo_id and revision in ("", folder.ref.revision):
+                return folder.ref
+        return self.catalog.resolve(repo_id, revision)
+
+    def engine(self, ref: ModelRef) -> str:
+        """The name of the engine that would answer."""
+        return self._choose(ref)[0].name
+
+    def capabilities(self, ref: ModelRef) -> Capabilities:
+        """What the engine that would answer can do with the model."""
+        return self._choose(ref)[1]
+
+    def plan(self, ref: ModelRef) -> LoadPlan:
+        """What has to be fetched before this model answers."""
+        return self._choose(ref)[0].plan(ref)
+
+    def prepare(self, ref: ModelRef) -> Iterator[Progress]:
+        """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
+        yield from self._choose(ref)[0].prepare(ref)
+
+    def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> Answer:
+        """Begin an answer, and keep it so that a page that reloads finds it."""
+        return self._desk.keep(self._choose(ref)[0].start(ref, messages, settings))
+
+    def answer(self, answer_id: str) -> Answer | None:
+        """A running or recent answer; None when it is gone."""
+        return self._desk.get(answer_id)
+
+    def _choose(self, ref: ModelRef) -> tuple[ChatBackend, Capabilities]:
+        reasons = []
+        for backend in self._backends:
+            try:
+                return backend, backend.capabilities(ref)
+            except NoBackend as refusal:
+                reasons.append(str(refusal) if len(self._backends) == 1 else f"{backend.name}: {refusal}")
+        raise NoBackend(" ".join(reasons) or "No engine is set up to run models.", tuple(reasons))
+
+    def _resolved(self, model: str) -> ModelRef:
+        repo_id, revision = split_model(model)
+        if COMMIT.fullmatch(revision):
+            return ModelRef(repo_id, revision)
+        return self._pins.get(model) or self._pins.put(model, self.catalog.resolve(repo_id, revision))
+
+
+def build_chat(
+    *,
+    data_dir: Path,
+    chat_model: str = "",
+    token: str | None = None,
+    endpoint: str,
+    orphan_seconds: float = 30.0,
+    zero_gpu: bool = False,
+    catalog: Callable[[tuple[LocalFolder, ...]], HubCatalog] | None = None,
+) -> Router:
+    """The router with its engines, from plain values; loads no model, no torch, and asks no network.
+
+    `catalog` makes the catalogue from the folders of this machine; without it the Hub's own is made.
+    """
+    models_dir = data_dir / "models"
+    start, own = _start_of(chat_model, models_dir)
+    folders = (*own, *_bundled_folder(models_dir))
+    downloads = Downloads(endpoint, token)
+    files = ModelFiles(models_dir, own, downloads)
+    backend = _zero_gpu(files, orphan_seconds) if zero_gpu else _local(files, orphan_seconds)
+    return Router(
+        (backend,),
+        catalog=(catalog or _catalog(endpoint, token))(folders),
+        pins=PinBook(data_dir / "pins.json"),
+        start=start,
+        folders=folders,
+    )
+
+
+def _start_of(chat_model: str, models_dir: Path) -> tuple[ModelRef | str, tuple[LocalFolder, ...]]:
+    if not chat_model:
+        return (bundled.REF if _bundled_folder(models_dir) else HUB_MODEL), ()
+    path = Path(chat_model).expanduser()
+    if path.is_absolute() or chat_model.startswith(".") or path.is_dir():
+        own = own_folder(path, Revisions(models_dir))
+        return own.ref, (own,)
+    repo_id, revision = split_model(chat_model)
+    if repo_id == bundled.REF.repo_id and revision in ("", bundled.REVISION):
+        return bundled.REF, ()
+    return chat_model, ()
+
+
+def _bundled_folder(models_dir: Path) -> tuple[LocalFolder, ...]:
+    ready = bundled.is_prepared(models_dir)
+    if not ready and bundled.installed() is None:
+        return ()
+    return (LocalFolder(bundled.REF, models_dir / bundled.FOLDER, ready=ready, bundled=True),)
+
+
+def _catalog(endpoint: str, token: str | None) -> Callable[[tuple[LocalFolder, ...]], HubCatalog]:
+    from backends.hub.catalog import Catalog
+    from backends.hub.local import LocalModels
+    from backends.hub.remote import HubModels
+
+    return lambda folders: Catalog(HubModels(endpoint, token), LocalModels(folders))
+
+
+def _local(files: ModelFiles, orphan_seconds: float) -> ChatBackend:
+    from backends.chat.plain import LocalChat
+    from backends.gpu import device, device_name, free_memory
+    from backends.registry import ModelRegistry
+
+    registry = ModelRegistry(free_bytes=lambda: free_memory(device()))  # type: ignore[var-annotated]
+    return LocalChat(files, registry, device=device, name=device_name, orphan_seconds=orphan_seconds)
+
+
+def _zero_gpu(files: ModelFiles, orphan_seconds: float) -> ChatBackend:
+    from backends.chat.zerogpu import ZeroGpuChat
+
+    return ZeroGpuChat(files, orphan_seconds=orphan_seconds)
