@@ -22,7 +22,13 @@ def main() -> None:
     for _ in range(runs + 1):  # the first is the warm-up
         streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, timeout=120, skip_special_tokens=True)
         started = time.monotonic()
-        arguments = {**inputs, "max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False, "streamer": streamer}
+        arguments = {
+            **inputs,
+            "max_new_tokens": tokens,
+            "min_new_tokens": tokens,
+            "do_sample": False,
+            "streamer": streamer,
+        }
         thread = Thread(target=model.generate, kwargs=arguments)
         thread.start()
         first = None

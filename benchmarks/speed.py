@@ -32,19 +32,24 @@ def through_the_app(url: str) -> tuple[float, float]:
 
 def run() -> list[tuple[str, str, str]]:
     """(figure, value, against) rows."""
-    from backends.bundled import folder_in, prepare_in
+    from backends.bundled import FOLDER, prepare
+    from backends.chat.loading import best_dtype
+    from backends.chat.metadata import read_config
 
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
-        prepare_in(data)
+        for _ in prepare(data / "models"):
+            pass
+        model = data / "models" / FOLDER
         with serving(["app.py"], data) as served:
             first_byte(served)
             through_the_app(served.url)  # loads the model
             ours = [through_the_app(served.url) for _ in range(RUNS)]
             memory = served.resident_mb()
-            dtype = dtype_of(served.url)
+        # The choice the app makes when it loads the model, made here again for the peer.
+        dtype = best_dtype(read_config(model, FOLDER), "cpu")
         done = subprocess.run(
-            [sys.executable, "-m", "benchmarks.plain_generate", str(folder_in(data)), dtype, PROMPT, str(TOKENS), str(RUNS)],
+            [sys.executable, "-m", "benchmarks.plain_generate", str(model), dtype, PROMPT, str(TOKENS), str(RUNS)],
             cwd=ROOT, capture_output=True, text=True, check=True,
         )  # fmt: skip
     theirs = [json.loads(line) for line in done.stdout.splitlines()[1:]]
@@ -60,8 +65,3 @@ def run() -> list[tuple[str, str, str]]:
         ("First text", f"{our_first:.2f} s", f"`model.generate` with a streamer {their_first:.2f} s"),
         ("Resident memory with the bundled model", f"{memory:.0f} MB", ""),
     ]
-
-
-def dtype_of(url: str) -> str:
-    """The dtype the app chose on this machine, from a rating's row it made: read where the reply names it."""
-    raise NotImplementedError(url)

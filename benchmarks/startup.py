@@ -49,7 +49,11 @@ def run() -> list[tuple[str, str, str]]:
 
     def row(name: str, ours: list[float], theirs: list[float]) -> tuple[str, str, str]:
         ratio = median(a / b for a, b in zip(ours, theirs, strict=True))
-        return name, f"{median(ours):.2f} s", f"empty `gr.Blocks` {median(theirs):.2f} s: {ratio:.2f} times (at most 1.5)"
+        return (
+            name,
+            f"{median(ours):.2f} s",
+            f"empty `gr.Blocks` {median(theirs):.2f} s: {ratio:.2f} times (at most 1.5)",
+        )
 
     return [
         row("First byte of the page", bytes_app, bytes_empty),

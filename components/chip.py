@@ -15,7 +15,7 @@ def chip(ref: ModelRef | None, *, engine: str = "", notes: tuple[str, ...] = ())
     return (
         f'<details class="pg-chip"><summary><span class="pg-dot" aria-hidden="true"></span>'
         f"<b>{escape(ref.repo_id.rpartition('/')[2])}</b>"
-        f'<code>{ref.revision[:7]}</code>{f"<span>{escape(engine)}</span>" if engine else ""}</summary>'
+        f"<code>{ref.revision[:7]}</code>{f'<span>{escape(engine)}</span>' if engine else ''}</summary>"
         f'<div class="pg-chip-more"><p>{escape(ref.repo_id)}</p>'
         f'<p><code>{ref.revision}</code> <button class="pg-copy" data-copy="{ref.revision}">Copy commit</button></p>'
         f"<ul>{lines}</ul></div></details>"

@@ -71,4 +71,6 @@ def _row(row: ModelSummary) -> str:
     )
     body = "".join(f'<td class="{kind}" data-label="{label}">{value}</td>' for label, value, kind in cells)
     name = f'<td class="pg-name"><b>{escape(row.repo_id)}</b>{here if not bundled else ""}{bundled}{gated}</td>'
-    return f'<tr tabindex="0" role="button" aria-label="Open {escape(row.repo_id)}" data-open="{target}">{name}{body}</tr>'
+    return (
+        f'<tr tabindex="0" role="button" aria-label="Open {escape(row.repo_id)}" data-open="{target}">{name}{body}</tr>'
+    )

@@ -72,10 +72,12 @@ def _card(row: StoredRow) -> str:
     turns = values.get("prompt")
     prompt = escape(_last(turns)[:MOST_SHOWN])
     before = len(turns) - 1 if isinstance(turns, list) else 0
-    earlier = f'<span class="pg-meta">after {before} earlier {"turn" if before == 1 else "turns"}</span> ' if before else ""
+    earlier = (
+        f'<span class="pg-meta">after {before} earlier {"turn" if before == 1 else "turns"}</span> ' if before else ""
+    )
     return (
         f'<article class="pg-row" data-row="{escape(row.id)}" data-state="{row.state}"><header>'
-        f'{escape(" · ".join(part for part in head if part))}</header>'
+        f"{escape(' · '.join(part for part in head if part))}</header>"
         f'<p class="pg-asked">{earlier}{prompt}</p><div class="pg-two">{_answers(row)}</div>{said}</article>'
     )
 
@@ -90,7 +92,10 @@ def _answers(row: StoredRow) -> str:
     outcome = values.get("outcome")
     labels = ["Chosen", "Rejected"]
     if outcome is not None:
-        labels = [f"Left{' · better' if outcome == 'left' else ''}", f"Right{' · better' if outcome == 'right' else ''}"]
+        labels = [
+            f"Left{' · better' if outcome == 'left' else ''}",
+            f"Right{' · better' if outcome == 'right' else ''}",
+        ]
         if outcome in ("tie", "both_bad"):
             labels = [f"{side} · {'tie' if outcome == 'tie' else 'bad'}" for side in ("Left", "Right")]
     return "".join(

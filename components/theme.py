@@ -34,7 +34,9 @@ def theme() -> gr.themes.Base:
             name="text", xxs="10px", xs="11px", sm="12px", md="14px", lg="14px", xl="18px", xxl="22px"
         ),
         spacing_size=gr.themes.sizes.spacing_md,
-        radius_size=gr.themes.Size(name="radius", xxs="3px", xs="4px", sm="6px", md="8px", lg="8px", xl="8px", xxl="8px"),
+        radius_size=gr.themes.Size(
+            name="radius", xxs="3px", xs="4px", sm="6px", md="8px", lg="8px", xl="8px", xxl="8px"
+        ),
         font=FONT,
         font_mono=MONO,
     )

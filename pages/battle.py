@@ -17,8 +17,8 @@ from components.progress import progress_line
 from components.side_by_side import side_by_side
 from components.transcript import figures, shown_messages, text_message, thumbs
 from core import __version__
-from core.chat import GenerationSettings, Reply, check_messages
 from core.capture import MOST_COMMENT
+from core.chat import GenerationSettings, Reply, check_messages
 from core.comparison import OUTCOMES, Outcome, Vote, rows_of
 from core.conversation import Conversation
 from core.errors import AppError, UserInputError
@@ -84,9 +84,7 @@ class Bout(NamedTuple):
 class BattlePage:
     """Blind comparison of two models, or of two settings of one."""
 
-    def __init__(
-        self, router: ChatRouter, store: FeedbackStore, secret: str, local_models: tuple[str, ...]
-    ) -> None:
+    def __init__(self, router: ChatRouter, store: FeedbackStore, secret: str, local_models: tuple[str, ...]) -> None:
         self.router = router
         self.store = store
         self.secret = secret
@@ -111,7 +109,9 @@ class BattlePage:
                         second_temperature = gr.Slider(0, 2, value=1.0, step=0.05, label="Second temperature")
             with gr.Row(visible=False, elem_classes="pg-sides") as columns:
                 left = gr.Chatbot(label="A", height=320, buttons=["copy"], elem_id="side-left", elem_classes="pg-side")
-                right = gr.Chatbot(label="B", height=320, buttons=["copy"], elem_id="side-right", elem_classes="pg-side")
+                right = gr.Chatbot(
+                    label="B", height=320, buttons=["copy"], elem_id="side-right", elem_classes="pg-side"
+                )
             with gr.Column(visible=False, elem_classes="pg-ballot") as ballot:
                 comment = gr.Textbox(
                     label="Why (optional)", max_lines=4, elem_id="vote-why", placeholder="What made the difference"
@@ -133,7 +133,9 @@ class BattlePage:
                 )
                 with gr.Row(elem_classes="pg-actions"):
                     status = gr.HTML("", elem_id="battle-status")
-                    stop = gr.Button("Stop", variant="stop", visible=False, min_width=90, scale=0, elem_id="battle-stop")
+                    stop = gr.Button(
+                        "Stop", variant="stop", visible=False, min_width=90, scale=0, elem_id="battle-stop"
+                    )
                     compare = gr.Button("Compare", variant="primary", min_width=110, scale=0, elem_id="compare")
         return BattleView(
             group, setup, first_model, first_temperature, second_model, second_temperature, columns, left, right,
@@ -172,13 +174,21 @@ class BattlePage:
                 concurrency_limit=16,
             )
         chat.mode.change(
-            self.switch, chat.mode, [chat.single, view.group, chat.chatbot], api_visibility="private", show_progress="hidden"
+            self.switch,
+            chat.mode,
+            [chat.single, view.group, chat.chatbot],
+            api_visibility="private",
+            show_progress="hidden",
         )
 
     def switch(self, mode: str) -> tuple[Any, Any, Any]:
         """Show the composer of the chosen mode; the two sides need the room more than the conversation does."""
         comparing = mode == "compare"
-        return gr.Column(visible=not comparing), gr.Column(visible=comparing), gr.Chatbot(height=200 if comparing else 460)
+        return (
+            gr.Column(visible=not comparing),
+            gr.Column(visible=comparing),
+            gr.Chatbot(height=200 if comparing else 460),
+        )
 
     def compare(
         self,
@@ -297,7 +307,8 @@ def opening(asked: Conversation) -> Bout:
 
 def waiting(status: str) -> Bout:
     """Only the status line changes while models are being prepared."""
-    return Bout(*[gr.skip()] * 12, status)
+    kept = {name: gr.skip() for name in Bout._fields}
+    return Bout(**{**kept, "status": status})
 
 
 def streaming(texts: tuple[str, str], battle_id: str | None) -> Bout:
@@ -373,4 +384,3 @@ def reveal_of(left: Reply, right: Reply, outcome: Outcome) -> str:
         for letter, reply in (("A", left), ("B", right))
     )
     return f'<div class="pg-reveal" data-vote="{outcome}"><p>You said: {said}.</p><table>{rows}</table></div>'
-

@@ -129,7 +129,13 @@ class CardPage:
         except AppError as error:
             again = '<p class="pg-meta">Choose Open card to try again.</p>'
             yield Shown(
-                f"<h2>{name}</h2>", gr.skip(), "", f'<div class="pg-error">{escape(str(error))}</div>{again}', "", "", None
+                f"<h2>{name}</h2>",
+                gr.skip(),
+                "",
+                f'<div class="pg-error">{escape(str(error))}</div>{again}',
+                "",
+                "",
+                None,
             )
             return
         use, cost = self._use_button(ref)
@@ -204,7 +210,9 @@ class CardPage:
         except AppError as error:
             return gr.Button(visible=False), f'<div class="pg-error">{escape(str(error))}</div>'
         if plan.ready or not plan.download_bytes:
-            return gr.Button("Use this model", visible=True, interactive=True), '<p class="pg-meta">On this machine.</p>'
+            return gr.Button(
+                "Use this model", visible=True, interactive=True
+            ), '<p class="pg-meta">On this machine.</p>'
         size = bytes_of(plan.download_bytes)
         return (
             gr.Button(f"Download {size} and use", visible=True, interactive=True),

@@ -230,9 +230,7 @@ class ChatPage:
                 answer.cancel()
             return Update("", [], Conversation(system), None, gr.Button(visible=True), gr.Button(visible=False), "")
 
-    def rate(
-        self, conversation: Conversation, visitor: str, event: gr.LikeData
-    ) -> tuple[Conversation, str, str]:
+    def rate(self, conversation: Conversation, visitor: str, event: gr.LikeData) -> tuple[Conversation, str, str]:
         """Save a thumb, change it, or take it back when it is clicked away."""
         with shown_to_user():
             index = event.index[0] if isinstance(event.index, list | tuple) else event.index

@@ -71,7 +71,9 @@ class ChatApi:
             earlier = messages_from(history)
             if system:
                 if earlier and earlier[0].role == "system":
-                    raise UserInputError("The history begins with a system message already. Leave system empty, or that out.")
+                    raise UserInputError(
+                        "The history begins with a system message already. Leave system empty, or that out."
+                    )
                 earlier = (Message("system", system), *earlier)
             messages = check_messages((*earlier, Message("user", message)))
             ref = self.router.pin(model)

@@ -76,7 +76,12 @@ class FeedbackPage:
         with gr.Row(elem_classes="pg-work"):
             with gr.Column(scale=6, min_width=320):
                 config = gr.Radio(
-                    [("All", ""), ("Preferences", "preferences"), ("Ratings", "ratings"), ("Comparisons", "comparisons")],
+                    [
+                        ("All", ""),
+                        ("Preferences", "preferences"),
+                        ("Ratings", "ratings"),
+                        ("Comparisons", "comparisons"),
+                    ],
                     value="",
                     label="Newest rows",
                     elem_id="rows-config",
@@ -88,13 +93,18 @@ class FeedbackPage:
             ):
                 prompt = gr.Textbox(label="Prompt", lines=2, max_lines=10, elem_id="capture-prompt")
                 first_from = gr.Dropdown([(TYPED, "")], value="", label="First answer", elem_id="capture-first-from")
-                first = gr.Textbox(show_label=False, label="First answer text", lines=3, max_lines=12, elem_id="capture-first")
+                first = gr.Textbox(
+                    show_label=False, label="First answer text", lines=3, max_lines=12, elem_id="capture-first"
+                )
                 second_from = gr.Dropdown([(TYPED, "")], value="", label="Second answer", elem_id="capture-second-from")
                 second = gr.Textbox(
                     show_label=False, label="Second answer text", lines=3, max_lines=12, elem_id="capture-second"
                 )
                 better = gr.Radio(
-                    [("First", "first"), ("Second", "second")], value=None, label="Which is better?", elem_id="capture-better"
+                    [("First", "first"), ("Second", "second")],
+                    value=None,
+                    label="Which is better?",
+                    elem_id="capture-better",
                 )
                 why = gr.Textbox(label="Why (optional)", max_lines=4, elem_id="capture-why")
                 save = gr.Button("Save preference", variant="primary", elem_id="capture-save")
@@ -130,7 +140,9 @@ class FeedbackPage:
             show_progress_on=view.upload_said,
             concurrency_limit=4,
         )
-        view.first_from.input(self.pick, [view.first_from, chat.conversation, view.prompt], [view.first, view.prompt], **quick)
+        view.first_from.input(
+            self.pick, [view.first_from, chat.conversation, view.prompt], [view.first, view.prompt], **quick
+        )
         view.second_from.input(
             self.pick, [view.second_from, chat.conversation, view.prompt], [view.second, view.prompt], **quick
         )
@@ -317,4 +329,3 @@ class FeedbackPage:
             return Contender()
         ref = self.router.pin(model)
         return Contender(ref.repo_id, ref.revision)
-

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, get_args
+from typing import Any
 
 import gradio as gr
 
 from components.errors import shown_to_user
 from components.results import ON_LOAD, SKELETON, results
 from core.address import Address
-from core.catalog import SORTS, SearchQuery, SearchSource
+from core.catalog import SORTS, SearchQuery, SearchSource, Sort
 from core.errors import UserInputError
 from core.protocols import HubCatalog
 from core.tasks import TASKS
@@ -25,6 +25,7 @@ SORT_LABELS = {
     "created": "Newest",
     "updated": "Updated",
 }
+SOURCE_NAMES: tuple[SearchSource, ...] = ("auto", "hub", "local")
 MOST_ROWS = 100
 
 
@@ -85,7 +86,11 @@ class SearchPage:
             concurrency_limit=8,
         )
         view.found.select(
-            self.open, None, [shared.tabs, shared.opened, shared.address], api_visibility="private", show_progress="hidden"
+            self.open,
+            None,
+            [shared.tabs, shared.opened, shared.address],
+            api_visibility="private",
+            show_progress="hidden",
         )
         gr.api(self.search_models, api_name="search_models", concurrency_limit=8)
 
@@ -178,12 +183,14 @@ def query_of(
     text: str, *, task: str, sort: str, source: str, limit: int, library: str = "", author: str = ""
 ) -> SearchQuery:
     """A checked query; raises `UserInputError` naming the vocabulary a value is outside of."""
-    if sort not in SORTS:
+    wanted: Sort | None = next((name for name in SORTS if name == sort), None)
+    if wanted is None:
         raise UserInputError(f"sort has to be one of {', '.join(SORTS)}.")
-    if source not in get_args(SearchSource):
+    known: SearchSource | None = next((name for name in SOURCE_NAMES if name == source), None)
+    if known is None:
         raise UserInputError("source has to be auto, hub or local.")
     if not 1 <= limit <= MOST_ROWS:
         raise UserInputError(f"limit has to be between 1 and {MOST_ROWS}.")
     if len(text) > 500:
         raise UserInputError("The search text is too long. Use a few words, 500 characters at most.")
-    return SearchQuery(text.strip(), task, library, author, sort, limit, source)
+    return SearchQuery(text.strip(), task, library, author, wanted, limit, known)

@@ -15,6 +15,7 @@ from core.errors import AppError
 from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
 
+
 @dataclass(frozen=True)
 class Shared:
     """Components every page may read or drive. `opened` is the address of the card to show."""

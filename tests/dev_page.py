@@ -11,6 +11,8 @@ from core.settings import Settings
 from tests.fakes import FakeRouter, services
 
 if __name__ == "__main__":
-    router = FakeRouter(lambda m, s: [f"{w} " for w in (f"At {s.temperature}: " + m[-1].content + " lorem ipsum dolor " * 6).split(" ")])
+    router = FakeRouter(
+        lambda m, s: [f"{w} " for w in (f"At {s.temperature}: " + m[-1].content + " lorem ipsum dolor " * 6).split(" ")]
+    )
     router.gate = lambda: time.sleep(0.04)
     app.launch(app.build(services(router)), Settings(Path("/tmp/dev-page"), port=int(sys.argv[1])))

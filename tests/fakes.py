@@ -63,7 +63,9 @@ class FakeAnswer:
 class FakeRouter:
     """Routes everything to scripted answers; `script` makes the pieces from the messages and settings."""
 
-    def __init__(self, script: Callable[[tuple[Message, ...], GenerationSettings], Sequence[str]] | None = None) -> None:
+    def __init__(
+        self, script: Callable[[tuple[Message, ...], GenerationSettings], Sequence[str]] | None = None
+    ) -> None:
         self.script = script or (lambda messages, settings: ["You said: ", messages[-1].content])
         self.asked: list[tuple[ModelRef, tuple[Message, ...], GenerationSettings]] = []
         self.answers: dict[str, FakeAnswer] = {}
@@ -112,7 +114,9 @@ class FakeCatalog:
 
     def search(self, query: SearchQuery) -> SearchPage:
         self.queries.append(query)
-        return SearchPage((summary(REF, "local"), summary(OTHER, "hub")), looked_at=2, complete=True, hub_reachable=True)
+        return SearchPage(
+            (summary(REF, "local"), summary(OTHER, "hub")), looked_at=2, complete=True, hub_reachable=True
+        )
 
     def resolve(self, repo_id: str, revision: str = "") -> ModelRef:
         for ref in (REF, OTHER):

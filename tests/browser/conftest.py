@@ -12,7 +12,13 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 from tests.browser.find_chromium import ADVICE, chromium
 
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +35,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A visitor of their own: no cookies or storage of another test."""
-    made = browser.new_context(viewport={"width": 1440, "height": 900}, permissions=["clipboard-read", "clipboard-write"])
+    made = browser.new_context(
+        viewport={"width": 1440, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
     made.set_default_timeout(20_000)
     yield made
     made.close()
@@ -44,9 +52,12 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
     made.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     made.on(
         "request",
-        lambda sent: problems.append(f"request to another host: {sent.url}")
-        if urlsplit(sent.url).scheme in ("http", "https", "ws", "wss") and urlsplit(sent.url).hostname != "127.0.0.1"
-        else None,
+        lambda sent: (
+            problems.append(f"request to another host: {sent.url}")
+            if urlsplit(sent.url).scheme in ("http", "https", "ws", "wss")
+            and urlsplit(sent.url).hostname != "127.0.0.1"
+            else None
+        ),
     )
     failed_before = request.session.testsfailed
     yield made

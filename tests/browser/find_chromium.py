@@ -38,7 +38,10 @@ def install() -> str | None:
         sudo = [] if os.geteuid() == 0 else ["sudo", "-n"]
         for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "chromium"]):
             done = subprocess.run(
-                [*sudo, *command], check=False, stdin=subprocess.DEVNULL, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+                [*sudo, *command],
+                check=False,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
             )
             if done.returncode:
                 print(f"{' '.join(command)} did not work here.", file=sys.stderr)

@@ -150,7 +150,9 @@ def test_the_same_row_is_in_a_hub_dataset(page: Page, data_dir: Path, tmp_path: 
     from datasets import load_dataset
 
     read = {
-        config: load_dataset("json", data_files=str(tmp_path / f"{config}.jsonl"), split="train", cache_dir=str(tmp_path))
+        config: load_dataset(
+            "json", data_files=str(tmp_path / f"{config}.jsonl"), split="train", cache_dir=str(tmp_path)
+        )
         for config in ("preferences", "comparisons")
     }
     check(read["preferences"], read["comparisons"])
@@ -165,6 +167,10 @@ def run_with(environment: dict[str, str], script: str, *arguments: str) -> None:
     import sys
 
     done = subprocess.run(
-        [sys.executable, "-c", script, *arguments], env={**os.environ, **environment}, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr[-3000:]

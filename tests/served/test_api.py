@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import anyio
@@ -102,7 +103,7 @@ def test_model_card(client: Client) -> None:
 def test_chat_streams_the_whole_text_so_far(client: Client) -> None:
     updates = list(client.submit("  hi\t🙂", system="be brief", temperature=0, seed=3, stop=["END"], api_name="/chat"))
     assert updates[-1] == "You said:   hi\t🙂"
-    assert all(later.startswith(earlier) for earlier, later in zip(updates, updates[1:], strict=False))
+    assert all(later.startswith(earlier) for earlier, later in pairwise(updates))
     ref, messages, settings = ROUTER.asked[-1]
     assert ref == REF
     assert [m.role for m in messages] == ["system", "user"]

@@ -22,9 +22,7 @@ def page(router: FakeRouter | None = None, store: FakeStore | None = None) -> Ba
     return BattlePage(router or script, store or FakeStore(), "salt", ())
 
 
-def compared(
-    made: BattlePage, text: str = "q", conversation: Conversation | None = None, **models: Any
-) -> list[Bout]:
+def compared(made: BattlePage, text: str = "q", conversation: Conversation | None = None, **models: Any) -> list[Bout]:
     return list(
         made.compare(
             text, conversation or Conversation(), REF, "be brief", models.get("first", ""), 0.2,
@@ -153,7 +151,7 @@ def test_a_side_that_fails_voids_the_battle_and_gives_the_prompt_back() -> None:
     bouts: list[Bout] = []
     with pytest.raises(gr.Error, match="engine stopped"):
         for bout in page(router, store).compare("precious", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, None):
-            bouts.append(bout)  # noqa: PERF402
+            bouts.append(bout)
     assert bouts[-1].text == "precious"
     assert store.kept == {}
 

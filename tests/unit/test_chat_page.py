@@ -54,9 +54,7 @@ def test_the_stream_grows_and_ends_settled() -> None:
     assert any(update.running for update in updates if isinstance(update.running, str))
 
 
-@pytest.mark.parametrize(
-    ("text", "says"), [("", "empty"), ("   \n", "empty"), ("x" * 1_000_001, "1,000,000")]
-)
+@pytest.mark.parametrize(("text", "says"), [("", "empty"), ("   \n", "empty"), ("x" * 1_000_001, "1,000,000")])
 def test_a_message_that_cannot_be_sent_is_refused_before_the_box_is_cleared(text: str, says: str) -> None:
     handler = page().send(text, Conversation(), REF, "", *SETTINGS)
     with pytest.raises(gr.Error, match=says):
@@ -80,7 +78,7 @@ def test_an_engine_that_fails_gives_the_message_back() -> None:
     updates: list[Update] = []
     with pytest.raises(gr.Error, match="no valid numbers"):
         for update in page(router).send("precious", Conversation(), REF, "", *SETTINGS):
-            updates.append(update)  # noqa: PERF402
+            updates.append(update)
     assert updates[-1].text == "precious"
     assert updates[-1].conversation == Conversation()
 

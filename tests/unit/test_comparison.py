@@ -27,7 +27,9 @@ def rows(outcome: str, rater: str | None = "r-1") -> tuple:
     return rows_of(COMPARISON, vote, created_at="2026-01-01T00:00:00+00:00", app_version="0.1.0")
 
 
-@pytest.mark.parametrize(("outcome", "chosen", "shown_left"), [("left", "left text", "chosen"), ("right", "right text", "rejected")])
+@pytest.mark.parametrize(
+    ("outcome", "chosen", "shown_left"), [("left", "left text", "chosen"), ("right", "right text", "rejected")]
+)
 def test_a_winner_makes_a_comparison_and_a_preference(outcome: str, chosen: str, shown_left: str) -> None:
     compared, preferred = rows(outcome)
     assert isinstance(compared, ComparisonRow)

@@ -36,7 +36,9 @@ def test_every_module_has_its_line_in_agents() -> None:
     named = set(re.findall(r"^- `([^`]+)`", text("AGENTS.md"), re.M))
     tracked = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
     modules = {
-        path for path in tracked.stdout.splitlines() if not path.startswith("tests/") and not path.endswith("__init__.py")
+        path
+        for path in tracked.stdout.splitlines()
+        if not path.startswith("tests/") and not path.endswith("__init__.py")
     }
     assert modules - named == set()
 

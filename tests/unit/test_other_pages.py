@@ -200,7 +200,16 @@ def test_rows_are_shown_as_text_and_one_vote_is_one_card() -> None:
 
 def test_the_outbox_is_one_sentence_with_what_went_wrong() -> None:
     status = FeedbackStatus(
-        5, 2, 3, 0, "ada/votes", "a" * 40, "The token was refused. Sign in again.", 130.0, "ada, may write", ("Careful.",)
+        5,
+        2,
+        3,
+        0,
+        "ada/votes",
+        "a" * 40,
+        "The token was refused. Sign in again.",
+        130.0,
+        "ada, may write",
+        ("Careful.",),
     )
     html = outbox_panel(status)
     assert "5 rows saved · 2 waiting · 3 in the dataset · oldest waiting 2 min" in html
