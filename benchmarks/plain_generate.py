@@ -9,8 +9,8 @@ from threading import Thread
 
 
 def main() -> None:
-    """Print, for each run, [tokens, seconds to the first, seconds in all]."""
-    folder, dtype, prompt, tokens, runs = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
+    """Answer once for every line on standard input; print [tokens, seconds to the first text, seconds in all]."""
+    folder, dtype, prompt, tokens = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, TextIteratorStreamer
 
@@ -19,17 +19,11 @@ def main() -> None:
     inputs = tokenizer.apply_chat_template(
         [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt"
     )
-    for _ in range(runs + 1):  # the first is the warm-up
+    arguments = {**inputs, "max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False}
+    for _ in sys.stdin:
         streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, timeout=120, skip_special_tokens=True)
         started = time.monotonic()
-        arguments = {
-            **inputs,
-            "max_new_tokens": tokens,
-            "min_new_tokens": tokens,
-            "do_sample": False,
-            "streamer": streamer,
-        }
-        thread = Thread(target=model.generate, kwargs=arguments)
+        thread = Thread(target=model.generate, kwargs={**arguments, "streamer": streamer})
         thread.start()
         first = None
         for piece in streamer:

@@ -108,10 +108,14 @@ class BattlePage:
                         second_model = gr.Dropdown(models, value="", label="Second model", allow_custom_value=True)
                         second_temperature = gr.Slider(0, 2, value=1.0, step=0.05, label="Second temperature")
             with gr.Row(visible=False, elem_classes="pg-sides") as columns:
-                left = gr.Chatbot(label="A", height=320, buttons=["copy"], elem_id="side-left", elem_classes="pg-side")
-                right = gr.Chatbot(
-                    label="B", height=320, buttons=["copy"], elem_id="side-right", elem_classes="pg-side"
-                )
+                left, right = (
+                    # Both start at their first line: where a side is scrolled to should not weigh in.
+                    gr.Chatbot(
+                        label=letter, height=340, layout="panel", autoscroll=False, buttons=["copy"], elem_id=elem_id,
+                        elem_classes="pg-side",
+                    )
+                    for letter, elem_id in (("A", "side-left"), ("B", "side-right"))
+                )  # fmt: skip
             with gr.Column(visible=False, elem_classes="pg-ballot") as ballot:
                 comment = gr.Textbox(
                     label="Why (optional)", max_lines=4, elem_id="vote-why", placeholder="What made the difference"

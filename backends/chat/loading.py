@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 _import_lock = threading.Lock()
 # Enough weights that they do not all stay in the processor's cache, as a model's do not.
 _TIMED_BYTES = 64 * 1024 * 1024
+_TIMED_SECONDS = 0.5
 
 
 def weight_bytes(folder: Path) -> int:
@@ -115,8 +116,10 @@ def faster_dtype(hidden: int, inner: int) -> str:
     tokens = {kind: torch.full((1, hidden), 0.5, dtype=kind) for kind in kinds}
     best = dict.fromkeys(kinds, float("inf"))
     with torch.inference_mode():
-        # In turns and the best of several: whatever else runs on this machine should not decide.
-        for _ in range(5):
+        # In turns, over half a second, and the best of each: whatever else runs on this machine should not decide. A
+        # busy moment makes the slower kind look up to ten times the faster one.
+        end = perf_counter() + _TIMED_SECONDS
+        while perf_counter() < end:
             for kind in kinds:
                 started = perf_counter()
                 for weight in weights[kind]:
