@@ -92,6 +92,7 @@ def build(services: Services) -> gr.Blocks:
             brand = gr.HTML(f"<span>{TITLE}</span>", elem_id="brand", js_on_load=ON_POPSTATE)
             pinned_chip = gr.HTML(chip(None), elem_id="chip", js_on_load=None)
             outbox = gr.HTML("", elem_id="outbox-badge", js_on_load=None)
+        notice = gr.HTML("", elem_id="notice", js_on_load=None)
         with gr.Tabs(elem_id="tabs", selected="search") as tabs:
             with gr.Tab("Search", id="search"):
                 search_view = search.build()
@@ -111,6 +112,7 @@ def build(services: Services) -> gr.Blocks:
             visitor=gr.BrowserState("", storage_key="proving-visitor", secret="proving-visitor"),  # noqa: S106
             brand=brand,
             chip=pinned_chip,
+            notice=notice,
             outbox=outbox,
             address=gr.Textbox(visible="hidden", elem_id="address", label="Address"),
         )

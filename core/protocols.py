@@ -10,6 +10,7 @@ from core.catalog import ModelCard, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply
 from core.dataset import Config, Row
 from core.feedback import FeedbackStatus, Saved, StoredRow
+from core.images import ImageCapabilities, ImageSettings, Picture, Step
 from core.refs import ModelRef
 
 
@@ -68,6 +69,10 @@ class ChatRouter(Protocol):
 
     def start_model(self) -> ModelRef:
         """The model pinned at start (`PROVING_CHAT_MODEL`, else the bundled one)."""
+        ...
+
+    def main_moved(self) -> str | None:
+        """The commit that main of the start model points to when it is no longer the pinned one; asks the Hub."""
         ...
 
     def pin(self, model: str) -> ModelRef:
@@ -159,4 +164,54 @@ class DatasetRepo(Protocol):
 
         Raises `DatasetRejected` when trying again cannot help, `HubError` when it can.
         """
+        ...
+
+
+class Drawing(Protocol):
+    """A drawing that waits, runs or is finished. Pages listen to it; they do not own it."""
+
+    @property
+    def id(self) -> str:
+        """A random id that names this drawing and nothing else."""
+        ...
+
+    def listen(self) -> Iterator[Step]:
+        """The step it is at, then those to come; ends after the one with `finish`. Steps in between may be left out.
+
+        Any number may listen. When the last listener leaves an unfinished drawing it goes on for the grace time
+        (`Settings.orphan_seconds`), then it is stopped. Raises `BackendError` if the engine failed.
+        """
+        ...
+
+    def cancel(self) -> None:
+        """End it within one step, keeping the last preview as a picture marked stopped; at once while it waits. Idempotent."""
+        ...
+
+    def pictures(self) -> tuple[Picture, ...]:
+        """The pictures that are ready, in the order of their seeds, with the settings really applied."""
+        ...
+
+
+class ImageBackend(Protocol):
+    """One image engine: in this process, on ZeroGPU, or remote."""
+
+    @property
+    def name(self) -> str:
+        """What the chip and the rows call it, for example "CPU"."""
+        ...
+
+    def capabilities(self, ref: ModelRef) -> ImageCapabilities:
+        """What it can do with a model; raises `NoBackend` or `UnsafeContentError` when it cannot run it."""
+        ...
+
+    def plan(self, ref: ModelRef) -> LoadPlan:
+        """What has to be fetched before this model draws."""
+        ...
+
+    def prepare(self, ref: ModelRef) -> Iterator[Progress]:
+        """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
+        ...
+
+    def start(self, ref: ModelRef, settings: ImageSettings) -> Drawing:
+        """Put a drawing into the queue. Raises `UserInputError` when the settings or the pictures cannot be used."""
         ...

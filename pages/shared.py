@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ class Shared:
     opened: gr.State
     visitor: gr.BrowserState
     chip: gr.HTML
+    notice: gr.HTML
     outbox: gr.HTML
     address: gr.Textbox
     brand: gr.HTML
@@ -52,6 +54,7 @@ class Frame:
             api_visibility="private",
             show_progress="hidden",
         )
+        demo.load(self.news, None, shared.notice, api_visibility="private", show_progress="hidden")
         demo.load(self.outbox_line, None, shared.outbox, api_visibility="private", show_progress="hidden")
         shared.tabs.select(
             self.leave_for, shared.opened, shared.address, api_visibility="private", show_progress="hidden", queue=False
@@ -106,6 +109,22 @@ class Frame:
             except AppError as error:
                 notes.append(str(error))
             return chip(pinned, engine=engine, notes=tuple(notes))
+
+    def news(self) -> str:
+        """What has changed at the start model's repository since it was pinned; nothing when the Hub is out of reach."""
+        with shown_to_user():
+            try:
+                moved = self.router.main_moved()
+                pinned = self.router.start_model() if moved else None
+            except AppError:
+                # `arrive` has said already that there is no model at start.
+                return ""
+            if moved is None or pinned is None:
+                return ""
+            return (
+                f'<p class="pg-notice">main of {escape(pinned.repo_id)} has moved to {escape(moved[:7])} since it was '
+                f"pinned here at {pinned.revision[:7]}. Open its card and choose Use this model to follow it.</p>"
+            )
 
     def outbox_line(self) -> str:
         """How many rows wait, for the header."""

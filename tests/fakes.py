@@ -72,9 +72,13 @@ class FakeRouter:
         self.gate: Callable[[], None] | None = None
         self.error: Exception | None = None
         self.ready = True
+        self.moved: str | None = None
 
     def start_model(self) -> ModelRef:
         return REF
+
+    def main_moved(self) -> str | None:
+        return self.moved
 
     def pin(self, model: str) -> ModelRef:
         known = {"": REF, REF.repo_id: REF, str(REF): REF, OTHER.repo_id: OTHER, str(OTHER): OTHER}

@@ -215,3 +215,13 @@ def test_the_outbox_is_one_sentence_with_what_went_wrong() -> None:
     assert "5 rows saved · 2 waiting · 3 in the dataset · oldest waiting 2 min" in html
     assert "The token was refused" in html
     assert "Careful." in html
+
+
+def test_the_page_says_when_main_has_moved() -> None:
+    from pages.shared import Frame
+
+    router = FakeRouter()
+    frame = Frame(router, FakeStore())
+    assert frame.news() == ""
+    router.moved = "e" * 40
+    assert "has moved to eeeeeee since it was pinned here at ccccccc" in frame.news()
