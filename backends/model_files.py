@@ -33,9 +33,7 @@ class ModelFiles:
         return self._downloads.folder(ref)
 
     def describing(self, ref: ModelRef) -> Path:
-        """A folder with at least the model's config.json in it."""
-        if ref == bundled.REF:
-            return self.present(ref)
+        """A folder with at least the model's config.json in it. Not for the bundled model before it is prepared."""
         return self.folder(ref) or self._downloads.describing(ref)
 
     def plan(self, ref: ModelRef) -> LoadPlan:

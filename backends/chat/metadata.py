@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from backends import bundled
+from backends.model_files import ModelFiles
 from core.chat import Capabilities
 from core.errors import NoBackend, UnsafeContentError
-from core.refs import shown
+from core.refs import ModelRef, shown
 
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 _TEMPLATES = ("chat_template.jinja", "chat_template.json")
@@ -43,6 +45,13 @@ def check_config(config: Mapping[str, Any], name: str) -> None:
         raise NoBackend(
             f"{name} does not write text (its architecture is {shown(architectures[0])}). Choose a text-generation model."
         )
+
+
+def capabilities(files: ModelFiles, ref: ModelRef) -> Capabilities:
+    """What chatting with `ref` allows, wherever its files are; fetches config.json when it is not here."""
+    if ref == bundled.REF and files.folder(ref) is None:
+        return Capabilities(max_context=bundled.CONTEXT)
+    return capabilities_of(files.describing(ref), str(ref))
 
 
 def capabilities_of(folder: Path, name: str) -> Capabilities:

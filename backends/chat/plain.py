@@ -8,7 +8,7 @@ from time import monotonic
 
 from backends.chat.answers import BufferedAnswer
 from backends.chat.loaded import LoadedModel
-from backends.chat.metadata import capabilities_of
+from backends.chat.metadata import capabilities
 from backends.chat.turns import Turns
 from backends.chat.work import check_request, refuse_adapter, request, run
 from backends.model_files import ModelFiles
@@ -49,7 +49,7 @@ class LocalChat:
     def capabilities(self, ref: ModelRef) -> Capabilities:
         """What it can do with a model, from config.json alone."""
         refuse_adapter(ref)
-        return capabilities_of(self._files.describing(ref), str(ref))
+        return capabilities(self._files, ref)
 
     def plan(self, ref: ModelRef) -> LoadPlan:
         """What has to be fetched before this model answers."""

@@ -21,7 +21,7 @@ import spaces
 
 from backends.chat.answers import BufferedAnswer
 from backends.chat.loaded import LoadedModel
-from backends.chat.metadata import capabilities_of
+from backends.chat.metadata import capabilities
 from backends.chat.turns import Turns
 from backends.chat.work import check_request, refuse_adapter, request, run
 from backends.model_files import ModelFiles
@@ -150,7 +150,7 @@ class ZeroGpuChat:
     def capabilities(self, ref: ModelRef) -> Capabilities:
         """What it can do with a model, from config.json alone."""
         refuse_adapter(ref)
-        return capabilities_of(self._files.describing(ref), str(ref))
+        return capabilities(self._files, ref)
 
     def plan(self, ref: ModelRef) -> LoadPlan:
         """What has to be fetched before this model answers."""
@@ -186,7 +186,8 @@ class ZeroGpuChat:
         call = (ref.repo_id, ref.revision, str(folder), prompt, asdict(answer.settings), weight_bytes(folder))
         # The visitor's identity, whose quota is used, is in this context and would be lost in a bare thread.
         context = contextvars.copy_context()
-        threading.Thread(target=context.run, args=(run, answer, lambda: _follow(call, answer)), daemon=True).start()
+        work = (run, answer, lambda: _follow(call, answer))
+        threading.Thread(target=context.run, args=work, name=f"answer-{answer.id[:8]}", daemon=True).start()
         return answer
 
 

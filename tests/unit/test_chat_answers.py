@@ -94,8 +94,7 @@ def test_coming_back_within_the_grace_time_keeps_it_running() -> None:
     listener.close()
     back = running.listen()
     assert next(back).text == "a"
-    timers = [thread for thread in threading.enumerate() if isinstance(thread, threading.Timer)]
-    assert all(timer.finished.is_set() for timer in timers)
+    assert running._orphaned is None
     running.put("b")
     running.end("stop")
     assert "".join(delta.text for delta in back) == "b"
