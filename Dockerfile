@@ -16,4 +16,4 @@ ENV PROVING_DATA_DIR=/data HF_HOME=/data/hf GRADIO_SERVER_NAME=0.0.0.0 PORT=7860
 RUN python -c "import app"
 EXPOSE 7860
 VOLUME /data
-CMD ["sh", "-c", "python -m backends.bundled && exec python app.py"]
+CMD ["sh", "-c", "python -m backends.bundled \"$PROVING_DATA_DIR\" && exec python app.py"]

@@ -25,7 +25,7 @@ $(VENV)/.browser: tests/browser/find_chromium.py $(VENV)/.dev
 	@touch $@
 
 run: $(VENV)/.app
-	@$(BIN)/python -m backends.bundled
+	@$(BIN)/python -m backends.bundled "$${PROVING_DATA_DIR:-data}"
 	@exec $(BIN)/python app.py
 
 lint: $(VENV)/.dev
@@ -36,7 +36,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 test: lint types $(VENV)/.browser
-	$(BIN)/python -m backends.bundled
+	$(BIN)/python -m backends.bundled data
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.dev

@@ -20,21 +20,28 @@ if os.environ.get("SPACES_ZERO_GPU"):
 
 import gradio as gr
 
+from backends.bundled.image import image_folders
 from backends.feedback.build import build_feedback
+from backends.hub.catalog import Catalog
+from backends.hub.local import LocalModels
+from backends.hub.remote import HubModels
 from backends.hub_client import install_timeouts
 from backends.identity import secret_of
+from backends.image.build import build_images
 from backends.router import build_chat
 from components.chip import chip
 from components.theme import STYLESHEET, head, theme
 from core.address import Address
 from core.errors import AppError
-from core.protocols import ChatRouter, FeedbackStore, HubCatalog
+from core.protocols import ChatRouter, FeedbackStore, HubCatalog, ImageRouter
 from core.settings import Settings
 from pages.battle import BattlePage
 from pages.card import CardPage
 from pages.chat import ChatPage
 from pages.chat_api import ChatApi
 from pages.feedback import FeedbackPage
+from pages.image_battle import ImageBattlePage
+from pages.images import ImagesPage
 from pages.search import SearchPage
 from pages.shared import ON_POPSTATE, Frame, Shared
 
@@ -51,6 +58,7 @@ class Services:
     secret: str
     endpoint: str
     local_models: tuple[str, ...] = ()
+    images: ImageRouter | None = None
 
 
 def build_services(settings: Settings) -> Services:
@@ -64,6 +72,18 @@ def build_services(settings: Settings) -> Services:
         endpoint=settings.endpoint,
         orphan_seconds=settings.orphan_seconds,
         zero_gpu=settings.zero_gpu,
+        catalog=lambda folders: Catalog(
+            HubModels(settings.endpoint, settings.token), LocalModels((*folders, *image_folders()))
+        ),
+    )
+    images = build_images(
+        data_dir=settings.data_dir,
+        image_model=settings.image_model,
+        token=settings.token,
+        endpoint=settings.endpoint,
+        orphan_seconds=settings.orphan_seconds,
+        zero_gpu=settings.zero_gpu,
+        resolve=chat.catalog.resolve,
     )
     store = build_feedback(
         settings.data_dir, dataset=settings.dataset, token=settings.token, endpoint=settings.endpoint
@@ -75,7 +95,15 @@ def build_services(settings: Settings) -> Services:
         secret=settings.secret or secret_of(settings.data_dir),
         endpoint=settings.endpoint,
         local_models=tuple(folder.ref.repo_id for folder in chat.folders),
+        # On ZeroGPU there is no image engine yet, and an empty tab helps nobody.
+        images=None if settings.zero_gpu else images,
     )
+
+
+def place_models(services: Services) -> None:
+    """Fetch the start model and put it on the GPU. On ZeroGPU before launch: every worker inherits what is placed then."""
+    for _ in services.router.prepare(services.router.start_model()):
+        pass
 
 
 def build(services: Services) -> gr.Blocks:
@@ -86,6 +114,8 @@ def build(services: Services) -> gr.Blocks:
     card = CardPage(catalog, router, services.endpoint)
     chat = ChatPage(router, store, services.secret)
     battle = BattlePage(router, store, services.secret, services.local_models)
+    images = ImagesPage(services.images) if services.images else None
+    image_battle = ImageBattlePage(services.images, store, services.secret) if services.images else None
     feedback = FeedbackPage(router, store, services.secret)
     with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 86_400)) as demo:
         with gr.Row(elem_id="header"):
@@ -102,6 +132,12 @@ def build(services: Services) -> gr.Blocks:
                 chat_view = chat.build()
                 with chat_view.left:
                     battle_view = battle.build()
+            # Built always, so that the order of the tabs and their addresses never change; shown when something draws.
+            with gr.Tab("Images", id="images", visible=services.images is not None):
+                images_view = images.build() if images else None
+                if images_view and image_battle:
+                    with images_view.left:
+                        image_battle_view = image_battle.build()
             with gr.Tab("Feedback", id="feedback") as feedback_tab:
                 feedback_view = feedback.build()
         shared = Shared(
@@ -122,6 +158,9 @@ def build(services: Services) -> gr.Blocks:
         chat.wire(chat_view, shared)
         battle.wire(battle_view, chat_view, shared)
         ChatApi(router).wire()
+        if images and image_battle and images_view:
+            images.wire(images_view, shared)
+            image_battle.wire(image_battle_view, images_view, shared)
         feedback.wire(feedback_view, chat_view, shared, feedback_tab, demo)
     demo.queue(max_size=200, default_concurrency_limit=8)
     return demo
@@ -152,6 +191,8 @@ def main() -> int:
     try:
         settings = Settings.from_env(os.environ)
         services = build_services(settings)
+        if settings.zero_gpu:
+            place_models(services)
     except AppError as error:
         print(f"Proving Ground cannot start. {error}", file=sys.stderr)
         return 2

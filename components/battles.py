@@ -6,11 +6,13 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 from core.chat import Reply
-from core.comparison import Comparison, Outcome
+from core.comparison import Comparison, Outcome, PictureComparison
 from core.conversation import Conversation
 from core.errors import UserInputError
+from core.images import Picture
 
 MOST_BATTLES = 2_000
 
@@ -34,22 +36,44 @@ class Battle:
         return Comparison(self.id, self.asked.messages(), self.left, self.right)
 
 
-class Battles:
+@dataclass(frozen=True, slots=True)
+class PictureBattle:
+    """One battle of two pictures."""
+
+    id: str
+    prompt: str
+    answer_ids: tuple[str, str]
+    left: Picture | None = None
+    right: Picture | None = None
+    finished_at: float | None = None
+    outcome: Outcome | None = None
+
+    def comparison(self) -> PictureComparison:
+        """The finished battle as a comparison; refuses one whose pictures are not both there."""
+        if self.left is None or self.right is None:
+            raise UserInputError("Both pictures have to be finished before a vote counts.")
+        return PictureComparison(self.id, self.prompt, self.left, self.right)
+
+
+B = TypeVar("B", Battle, PictureBattle)
+
+
+class Battles(Generic[B]):
     """A bounded table of battles, safe for many visitors at once."""
 
     def __init__(self, most: int = MOST_BATTLES) -> None:
         self._most = most
-        self._battles: OrderedDict[str, Battle] = OrderedDict()
+        self._battles: OrderedDict[str, B] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, battle: Battle) -> None:
+    def add(self, battle: B) -> None:
         """Keep a battle; the oldest goes when there are too many."""
         with self._lock:
             self._battles[battle.id] = battle
             while len(self._battles) > self._most:
                 self._battles.popitem(last=False)
 
-    def get(self, battle_id: str | None) -> Battle:
+    def get(self, battle_id: str | None) -> B:
         """The battle of that id, or `UserInputError` when it is gone (a restart, or too long ago)."""
         with self._lock:
             battle = self._battles.get(battle_id or "")
@@ -57,12 +81,11 @@ class Battles:
             raise UserInputError("This comparison is no longer open. Compare again to vote.")
         return battle
 
-    def finish(self, battle_id: str, left: Reply, right: Reply) -> None:
-        """Both answers are there: from now on a vote counts."""
+    def finish(self, battle: B) -> None:
+        """Both sides are there: from now on a vote counts."""
         with self._lock:
-            known = self._battles.get(battle_id)
-            if known is not None:
-                self._battles[battle_id] = replace(known, left=left, right=right, finished_at=time.monotonic())
+            if battle.id in self._battles:
+                self._battles[battle.id] = replace(battle, finished_at=time.monotonic())
 
     def decide(self, battle_id: str, outcome: Outcome) -> None:
         """Remember the vote after it was saved."""

@@ -25,7 +25,7 @@
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) return;
     if (waitingForTab) {
       waitingForTab = false;
-      const name = { s: "Search", c: "Chat", k: "Card", f: "Feedback" }[event.key];
+      const name = { s: "Search", c: "Chat", k: "Card", i: "Images", f: "Feedback" }[event.key];
       const tab = [...document.querySelectorAll('#tabs button[role="tab"]')].find((b) => b.textContent.trim() === name);
       if (tab) { tab.click(); event.preventDefault(); }
       return;
@@ -37,13 +37,13 @@
       return;
     }
     const vote = { 1: "vote-left", 2: "vote-right", 3: "vote-tie", 0: "vote-bad" }[event.key];
-    const button = vote && document.getElementById(vote);
+    const button = vote && [vote, "image-" + vote].map((id) => document.getElementById(id)).find(shown);
     if (shown(button)) { button.click(); event.preventDefault(); }
   });
 
   // After Enter in the battle's box the keys 1 2 3 0 are votes, not text.
   document.addEventListener("keyup", (event) => {
-    if (event.key === "Enter" && !event.shiftKey && event.target.closest("#battle-text")) event.target.blur();
+    if (event.key === "Enter" && !event.shiftKey && event.target.closest("#battle-text, #image-battle-prompt")) event.target.blur();
   });
 
   document.addEventListener("click", (event) => {

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from core.errors import UserInputError
 from core.refs import check_repo_id, check_revision
 
-TABS = ("search", "card", "chat", "feedback")
+TABS = ("search", "card", "chat", "images", "feedback")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from core.chat import Message, Reply
-from core.dataset import ComparisonRow, Contender, PreferenceRow, Provenance, Row, Source
+from core.dataset import ComparisonRow, Config, Contender, ImagePreferenceRow, PreferenceRow, Provenance, Row, Source
 from core.errors import UserInputError
+from core.images import Picture
 
 Outcome = Literal["left", "right", "tie", "both_bad"]
 Strength = Literal["slightly", "clearly"]
@@ -45,14 +46,27 @@ class Vote:
     campaign: str | None = None
 
 
-def contender(reply: Reply) -> Contender:
-    """The reply's maker, as a row names it."""
-    adapter = reply.ref.adapter
+@dataclass(frozen=True, slots=True)
+class PictureComparison:
+    """A prompt and the two pictures as they stood on the screen. `derived`: one pair of a best of n, which share an id."""
+
+    id: str
+    prompt: str
+    left: Picture
+    right: Picture
+    blind: bool = True
+    source: Source = "battle"
+    derived: bool = False
+
+
+def contender(made: Reply | Picture) -> Contender:
+    """The maker of a reply or a picture, as a row names it."""
+    adapter = made.ref.adapter
     return Contender(
-        model=reply.ref.repo_id,
-        revision=reply.ref.revision,
+        model=made.ref.repo_id,
+        revision=made.ref.revision,
         adapter=str(adapter) if adapter else None,
-        settings=reply.settings.as_json(),
+        settings=made.settings.as_json(),
     )
 
 
@@ -61,25 +75,96 @@ def rows_of(comparison: Comparison, vote: Vote, *, created_at: str, app_version:
 
     Row ids follow from the comparison and the rater, so the same vote twice is the same row twice.
     """
-    if vote.outcome not in OUTCOMES:
-        raise UserInputError("The vote has to be left, right, tie or both_bad.")
+    about = _Told(comparison, vote, created_at, app_version, comparison.prompt)
     left, right = comparison.left, comparison.right
-    makers = contender(left), contender(right)
-    key = f"{comparison.id}:{vote.rater or ''}"
+    compared = ComparisonRow(
+        about.provenance("comparisons", None),
+        kind="chat",
+        prompt=comparison.prompt,
+        left=(Message("assistant", left.content),),
+        right=(Message("assistant", right.content),),
+        outcome=vote.outcome,
+        left_by=contender(left),
+        right_by=contender(right),
+    )
+    if vote.outcome not in ("left", "right") or left.content == right.content:
+        return (compared,)
+    won, lost = (left, right) if vote.outcome == "left" else (right, left)
+    preferred = PreferenceRow(
+        about.provenance("preferences", "chosen" if vote.outcome == "left" else "rejected"),
+        prompt=comparison.prompt,
+        chosen=(Message("assistant", won.content),),
+        rejected=(Message("assistant", lost.content),),
+        chosen_by=contender(won),
+        rejected_by=contender(lost),
+    )
+    return (compared, preferred)
 
-    def provenance(config: str, shown_left: str | None) -> Provenance:
+
+def picture_rows_of(comparison: PictureComparison, vote: Vote, *, created_at: str, app_version: str) -> tuple[Row, ...]:
+    """As `rows_of`, for two pictures: the preference goes to `image_preferences`, both rows carry the PNG bytes."""
+    prompt = (Message("user", comparison.prompt),)
+    about = _Told(comparison, vote, created_at, app_version, prompt)
+    left, right = comparison.left, comparison.right
+    compared = ComparisonRow(
+        about.provenance("comparisons", None),
+        kind="image",
+        prompt=prompt,
+        left=None,
+        right=None,
+        outcome=vote.outcome,
+        left_by=contender(left),
+        right_by=contender(right),
+        left_image=left.png,
+        right_image=right.png,
+    )
+    if vote.outcome not in ("left", "right") or left.png == right.png:
+        return (compared,)
+    won, lost = (left, right) if vote.outcome == "left" else (right, left)
+    preferred = ImagePreferenceRow(
+        about.provenance("image_preferences", "chosen" if vote.outcome == "left" else "rejected"),
+        prompt=comparison.prompt,
+        chosen=won.png,
+        rejected=lost.png,
+        chosen_by=contender(won),
+        rejected_by=contender(lost),
+    )
+    return (compared, preferred)
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the rows of one vote share."""
+
+    comparison: Comparison | PictureComparison
+    vote: Vote
+    created_at: str
+    app_version: str
+    prompt: tuple[Message, ...]
+
+    def __post_init__(self) -> None:
+        if self.vote.outcome not in OUTCOMES:
+            raise UserInputError("The vote has to be left, right, tie or both_bad.")
+
+    def provenance(self, config: Config, shown_left: str | None) -> Provenance:
+        """The provenance of the row for `config`."""
+        comparison, vote = self.comparison, self.vote
+        left, right = comparison.left, comparison.right
+        derived = isinstance(comparison, PictureComparison) and comparison.derived
+        # The best of n is several pairs with one comparison id.
+        pair = f":{left.id}:{right.id}" if derived else ""
         return Provenance(
-            id=str(uuid5(_NAMESPACE, f"{key}:{config}")),
-            created_at=created_at,
+            id=str(uuid5(_NAMESPACE, f"{comparison.id}:{vote.rater or ''}:{config}{pair}")),
+            created_at=self.created_at,
             source=comparison.source,
-            app_version=app_version,
+            app_version=self.app_version,
             rater=vote.rater,
             campaign=vote.campaign,
-            item=item_of(comparison.prompt, makers),
+            item=item_of(self.prompt, (contender(left), contender(right))),
             comparison_id=comparison.id,
             blind=comparison.blind,
             leaked=False,
-            derived=False,
+            derived=derived,
             shown_left=shown_left,
             strength=vote.strength,
             reasons=vote.reasons,
@@ -88,29 +173,6 @@ def rows_of(comparison: Comparison, vote: Vote, *, created_at: str, app_version:
             backend=same(left.backend, right.backend),
             dtype=same(left.dtype, right.dtype),
         )
-
-    compared = ComparisonRow(
-        provenance("comparisons", None),
-        kind="chat",
-        prompt=comparison.prompt,
-        left=(Message("assistant", left.content),),
-        right=(Message("assistant", right.content),),
-        outcome=vote.outcome,
-        left_by=makers[0],
-        right_by=makers[1],
-    )
-    if vote.outcome not in ("left", "right") or left.content == right.content:
-        return (compared,)
-    won, lost = (left, right) if vote.outcome == "left" else (right, left)
-    preferred = PreferenceRow(
-        provenance("preferences", "chosen" if vote.outcome == "left" else "rejected"),
-        prompt=comparison.prompt,
-        chosen=(Message("assistant", won.content),),
-        rejected=(Message("assistant", lost.content),),
-        chosen_by=contender(won),
-        rejected_by=contender(lost),
-    )
-    return (compared, preferred)
 
 
 def item_of(prompt: Sequence[Message], makers: Sequence[Contender]) -> str:

@@ -11,7 +11,7 @@ from core.errors import UserInputError
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One message in the tree. `reply` is set on the model's turns and says what made them."""
+    """One message in the tree. `reply` is set on the model's turns and says what made them, `system` what it was told."""
 
     id: str
     parent: str | None
@@ -19,6 +19,7 @@ class Turn:
     reply: Reply | None = None
     rating_id: str | None = None
     label: bool | None = None
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,10 @@ class Conversation:
         return head + tuple(turn.message for turn in self.path())
 
     def prompt_of(self, turn_id: str) -> tuple[Message, ...]:
-        """The messages that the turn `turn_id` answers."""
-        return replace(self, tip=self.turn(turn_id).parent).messages()
+        """The messages that the turn `turn_id` answers, under the system prompt of its own time."""
+        turn = self.turn(turn_id)
+        system = turn.system if turn.reply is not None else self.system
+        return replace(self, system=system, tip=turn.parent).messages()
 
     def turn(self, turn_id: str) -> Turn:
         """The turn of that id; `UserInputError` when this conversation has none (a stale click)."""
@@ -68,7 +71,18 @@ class Conversation:
 
     def answer(self, reply: Reply) -> Conversation:
         """A model's turn added after the tip."""
-        return self._add(Turn(reply.id, self.tip, Message("assistant", reply.content), reply))
+        return self._add(Turn(reply.id, self.tip, Message("assistant", reply.content), reply, system=self.system))
+
+    def joined(self, branch: Conversation, at: str | None) -> Conversation:
+        """With the turns of `branch`, which left this conversation at the turn `at`.
+
+        The branch becomes the current path only if this conversation still stands there; what was said since stays.
+        """
+        known = {turn.id for turn in self.turns}
+        if at is not None and at not in known:
+            return self
+        turns = (*self.turns, *(turn for turn in branch.turns if turn.id not in known))
+        return replace(self, turns=turns, tip=branch.tip if self.tip == at else self.tip)
 
     def back_to_question(self) -> Conversation:
         """The path up to the last user turn, for another answer beside the one that is there."""

@@ -5,7 +5,7 @@ Other tools read this. A later version only adds nullable columns; none is renam
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from core.chat import Message
@@ -213,17 +213,50 @@ class RatingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ImagePreferenceRow:
+    """A row of `image_preferences`: two pictures as PNG bytes, and which one was chosen."""
+
+    provenance: Provenance
+    prompt: str
+    chosen: bytes = field(repr=False)
+    rejected: bytes = field(repr=False)
+    chosen_by: Contender = Contender()
+    rejected_by: Contender = Contender()
+
+    @property
+    def config(self) -> Config:
+        """The dataset config this row belongs to."""
+        return "image_preferences"
+
+    def columns(self) -> dict[str, object]:
+        """Every column of the config, in its order, as plain values; pictures as PNG bytes."""
+        return _ordered(
+            self.config,
+            {
+                "prompt": self.prompt,
+                "chosen": self.chosen,
+                "rejected": self.rejected,
+                **self.provenance.columns(),
+                **self.chosen_by.columns("chosen"),
+                **self.rejected_by.columns("rejected"),
+            },
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """A row of `comparisons`: every comparison, ties and both-bad too."""
+    """A row of `comparisons`: every comparison, ties and both-bad too. Messages are None for pictures, PNG bytes for chat."""
 
     provenance: Provenance
     kind: Literal["chat", "image"]
     prompt: tuple[Message, ...]
-    left: tuple[Message, ...]
-    right: tuple[Message, ...]
+    left: tuple[Message, ...] | None
+    right: tuple[Message, ...] | None
     outcome: str
     left_by: Contender = Contender()
     right_by: Contender = Contender()
+    left_image: bytes | None = field(default=None, repr=False)
+    right_image: bytes | None = field(default=None, repr=False)
 
     @property
     def config(self) -> Config:
@@ -237,10 +270,10 @@ class ComparisonRow:
             {
                 "kind": self.kind,
                 "prompt": _dicts(self.prompt),
-                "left": _dicts(self.left),
-                "right": _dicts(self.right),
-                "left_image": None,
-                "right_image": None,
+                "left": None if self.left is None else _dicts(self.left),
+                "right": None if self.right is None else _dicts(self.right),
+                "left_image": self.left_image,
+                "right_image": self.right_image,
                 "outcome": self.outcome,
                 **self.provenance.columns(),
                 **self.left_by.columns("left"),
@@ -249,7 +282,7 @@ class ComparisonRow:
         )
 
 
-Row = PreferenceRow | RatingRow | ComparisonRow
+Row = PreferenceRow | RatingRow | ImagePreferenceRow | ComparisonRow
 
 
 def _dicts(messages: tuple[Message, ...]) -> list[dict[str, str]]:

@@ -11,6 +11,7 @@ from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message
 from core.dataset import Config, Row
 from core.feedback import FeedbackStatus, Saved, StoredRow
 from core.images import ImageCapabilities, ImageSettings, Picture, Step
+from core.recipe import Recipe
 from core.refs import ModelRef
 
 
@@ -214,4 +215,44 @@ class ImageBackend(Protocol):
 
     def start(self, ref: ModelRef, settings: ImageSettings) -> Drawing:
         """Put a drawing into the queue. Raises `UserInputError` when the settings or the pictures cannot be used."""
+        ...
+
+
+class ImageRouter(Protocol):
+    """Chooses the engine for an image model and keeps the start model's pin."""
+
+    def start_model(self) -> ModelRef:
+        """The model pinned at start (`PROVING_IMAGE_MODEL`, else the bundled one)."""
+        ...
+
+    def pin(self, model: str) -> ModelRef:
+        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model."""
+        ...
+
+    def engine(self, ref: ModelRef) -> str:
+        """The name of the engine that would draw."""
+        ...
+
+    def capabilities(self, ref: ModelRef) -> ImageCapabilities:
+        """As `ImageBackend.capabilities`; the first call may take seconds, so it is not for building a page."""
+        ...
+
+    def plan(self, ref: ModelRef) -> LoadPlan:
+        """As `ImageBackend.plan`."""
+        ...
+
+    def prepare(self, ref: ModelRef) -> Iterator[Progress]:
+        """As `ImageBackend.prepare`."""
+        ...
+
+    def start(self, ref: ModelRef, settings: ImageSettings) -> Drawing:
+        """As `ImageBackend.start`."""
+        ...
+
+    def drawing(self, drawing_id: str) -> Drawing | None:
+        """A waiting, running or recent drawing; None when it is gone."""
+        ...
+
+    def recipe_in(self, data: bytes) -> Recipe:
+        """The recipe inside a picture file; `UserInputError` when there is none or the file cannot be read safely."""
         ...

@@ -31,6 +31,7 @@ VARIABLES: tuple[Variable, ...] = (
         "PROVING_DATASET", "", "Hub dataset repo id for the feedback; empty: the folder `dataset/` in the data folder."
     ),
     Variable("PROVING_CHAT_MODEL", "", "Model at start: repo id[@revision] or a local folder; empty: the bundled one."),
+    Variable("PROVING_IMAGE_MODEL", "", "Image model at start: repo id[@revision] or a local folder; empty: the bundled one."),
     Variable(
         "PROVING_LOCAL_ONLY", "0", "1: no prompt ever leaves this machine. This version has no remote engine at all."
     ),
@@ -48,7 +49,6 @@ VARIABLES: tuple[Variable, ...] = (
 
 # Named in the design, built by later issues: setting one now is an error, not a silent no.
 NOT_YET = (
-    "PROVING_IMAGE_MODEL",
     "PROVING_REMOTE_URL",
     "PROVING_REMOTE_TOKEN",
     "PROVING_AUTH",
@@ -67,6 +67,7 @@ class Settings:
     token: str | None = None
     dataset: str = ""
     chat_model: str = ""
+    image_model: str = ""
     local_only: bool = False
     secret: str = ""
     orphan_seconds: float = 30.0
@@ -103,6 +104,7 @@ class Settings:
             token=env.get("HF_TOKEN") or None,
             dataset=dataset,
             chat_model=env.get("PROVING_CHAT_MODEL", "").strip(),
+            image_model=env.get("PROVING_IMAGE_MODEL", "").strip(),
             local_only=_switch("PROVING_LOCAL_ONLY", env),
             secret=env.get("PROVING_SECRET", ""),
             orphan_seconds=_number("PROVING_ORPHAN_SECONDS", env, 30, 0, 86_400),

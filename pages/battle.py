@@ -89,7 +89,7 @@ class BattlePage:
         self.store = store
         self.secret = secret
         self.local_models = local_models
-        self.battles = Battles()
+        self.battles: Battles[Battle] = Battles()
 
     def build(self) -> BattleView:
         """Layout only."""
@@ -260,7 +260,7 @@ class BattlePage:
         left, right = answers[0].reply(), answers[1].reply()
         if not left.content and not right.content:
             raise UserInputError("Both answers were stopped before they began; there is nothing to compare.")
-        self.battles.finish(battle.id, left, right)
+        self.battles.finish(replace(battle, left=left, right=right))
         yield ready(left, right)
 
     def stop(self, battle_id: str | None) -> Any:

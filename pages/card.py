@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from components.api import expose
 from components.card_html import files_table, findings_list, metadata_table, render_card
 from components.errors import shown_to_user
 from components.numbers import bytes_of
@@ -106,7 +107,7 @@ class CardPage:
             show_progress="hidden",
             concurrency_limit=4,
         )
-        gr.api(self.model_card, api_name="model_card", concurrency_limit=8)
+        expose(self.model_card, concurrency_limit=8)
 
     def open(self, which: str) -> tuple[gr.Tabs, Address, str]:
         """Show the card that was typed in."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -12,16 +12,18 @@ import gradio as gr
 from components.errors import shown_to_user
 from components.pace import paced
 from components.progress import progress_line
+from components.ratings import Ratings
+from components.runs import Run, Runs
 from components.transcript import shown_messages, thumbs, turn_at
 from core import __version__
-from core.chat import GenerationSettings, check_messages, check_settings
+from core.chat import GenerationSettings, Reply, check_messages, check_settings
 from core.comparison import contender
 from core.conversation import Conversation, Turn
 from core.dataset import Provenance, RatingRow
 from core.errors import AppError, UserInputError
 from core.feedback import saved_sentence
 from core.identity import now, pseudonym
-from core.protocols import Answer, ChatRouter, FeedbackStore
+from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
 from pages.shared import Shared, waiting_badge
 
@@ -35,7 +37,7 @@ EXAMPLES = (
 
 @dataclass(frozen=True)
 class ChatView:
-    """The tab's components. `running` is the id of the answer being written, None when there is none."""
+    """The tab's components. `running` is the id of the run that is on its way, None when there is none."""
 
     left: gr.Column
     mode: gr.Radio
@@ -51,7 +53,7 @@ class ChatView:
     temperature: gr.Slider
     top_p: gr.Slider
     max_new_tokens: gr.Slider
-    seed: gr.Number
+    seed: gr.Textbox
     conversation: gr.State
     running: gr.State
 
@@ -75,6 +77,8 @@ class ChatPage:
         self.router = router
         self.store = store
         self.secret = secret
+        self.runs = Runs()
+        self.ratings = Ratings()
 
     def build(self) -> ChatView:
         """Layout only."""
@@ -128,7 +132,8 @@ class ChatPage:
                 temperature = gr.Slider(0, 2, value=0.7, step=0.05, label="Temperature", info="0 is greedy.")
                 top_p = gr.Slider(0.05, 1, value=0.95, step=0.01, label="Top-p")
                 max_new_tokens = gr.Slider(16, 4096, value=512, step=16, label="Max new tokens")
-                seed = gr.Number(value=None, precision=0, label="Seed", info="Empty: random, and shown.")
+                # A text box: gradio shows an empty number as 0 and sends that.
+                seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="chat-seed")
         return ChatView(
             left, mode, single, system, chatbot, text, send, stop, again, clear, status,
             temperature, top_p, max_new_tokens, seed, gr.State(Conversation()), gr.State(None),
@@ -142,13 +147,23 @@ class ChatPage:
         # Streams wait for the engine, not for each other; the engine decides who is served when.
         stream = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
-        gr.on([view.text.submit, view.send.click], self.send, [view.text, *common], outputs, **stream)
-        view.chatbot.example_select(self.send_example, common, outputs, **stream)
-        gr.on([view.again.click, view.chatbot.retry], self.regenerate, common, outputs, **stream)
-        view.chatbot.edit(self.edit, common, outputs, **stream)
+        busy = [*common, view.running]
+        streams = [
+            gr.on([view.text.submit, view.send.click], self.send, [view.text, *busy], outputs, **stream),
+            view.chatbot.example_select(self.send_example, busy, outputs, **stream),
+            gr.on([view.again.click, view.chatbot.retry], self.regenerate, busy, outputs, **stream),
+            view.chatbot.edit(self.edit, busy, outputs, **stream),
+        ]
         view.stop.click(self.stop, view.running, view.stop, **quick)
-        view.clear.click(self.clear, [view.system, view.running], outputs, **quick)
-        view.chatbot.clear(self.clear, [view.system, view.running], outputs, **quick)
+        # A stream that went on would put its answer into the conversation that was cleared.
+        gr.on(
+            [view.clear.click, view.chatbot.clear],
+            self.clear,
+            [view.text, view.system, view.running],
+            outputs,
+            cancels=streams,
+            **quick,
+        )
         view.chatbot.like(
             self.rate,
             [view.conversation, shared.visitor],
@@ -165,10 +180,12 @@ class ChatPage:
         temperature: float,
         top_p: float,
         max_new_tokens: float,
-        seed: float | None,
+        seed: str | float | None,
+        running: str | None = None,
     ) -> Iterator[Update]:
         """Answer a new message. On failure the message is back in the box."""
         with shown_to_user():
+            self._refuse_while(running)
             settings = settings_of(temperature, top_p, max_new_tokens, seed)
             asked = conversation.with_system(system).ask(text)
             yield from self._answer(asked, before=conversation, unsent=text, pinned=pinned, settings=settings)
@@ -186,10 +203,12 @@ class ChatPage:
         temperature: float,
         top_p: float,
         max_new_tokens: float,
-        seed: float | None,
+        seed: str | float | None,
+        running: str | None = None,
     ) -> Iterator[Update]:
         """Another answer to the last message, beside the one that is there."""
         with shown_to_user():
+            self._refuse_while(running)
             settings = settings_of(temperature, top_p, max_new_tokens, seed)
             asked = conversation.with_system(system).back_to_question()
             yield from self._answer(asked, before=conversation, unsent=None, pinned=pinned, settings=settings)
@@ -202,37 +221,49 @@ class ChatPage:
         temperature: float,
         top_p: float,
         max_new_tokens: float,
-        seed: float | None,
+        seed: str | float | None,
+        running: str | None,
         event: gr.EditData,
     ) -> Iterator[Update]:
-        """Answer an edited message; the old branch is kept."""
+        """Answer an edited message; the old branch is kept. On failure the edited text is in the message box."""
         with shown_to_user():
-            index = event.index[0] if isinstance(event.index, list | tuple) else event.index
-            turn = turn_at(conversation, int(index))
-            if turn is None or turn.message.role != "user":
-                raise UserInputError("Only your own messages in this conversation can be edited.")
-            settings = settings_of(temperature, top_p, max_new_tokens, seed)
-            asked = replace(conversation.with_system(system), tip=turn.parent).ask(str(event.value))
-            yield from self._answer(asked, before=conversation, unsent=None, pinned=pinned, settings=settings)
+            self._refuse_while(running)
+            text = str(event.value)
+            try:
+                index = event.index[0] if isinstance(event.index, list | tuple) else event.index
+                turn = turn_at(conversation, int(index))
+                if turn is None or turn.message.role != "user":
+                    raise UserInputError("Only your own messages in this conversation can be edited.")
+                settings = settings_of(temperature, top_p, max_new_tokens, seed)
+                asked = replace(conversation.with_system(system), tip=turn.parent).ask(text)
+                check_messages(asked.messages())
+            except AppError:
+                # The Chatbot shows the edited text already: back to what is the record.
+                yield self._settled(conversation, text if text.strip() else gr.skip(), "")
+                raise
+            yield from self._answer(asked, before=conversation, unsent=text, pinned=pinned, settings=settings)
 
     def stop(self, running: str | None) -> Any:
-        """End the answer that is being written; what is there stays."""
+        """End the answer that is being written or waited for; what is there stays."""
         with shown_to_user():
-            answer = self.router.answer(running) if running else None
-            if answer is not None:
-                answer.cancel()
+            if (run := self.runs.get(running)) is not None:
+                run.stop()
             return gr.Button(interactive=False)
 
-    def clear(self, system: str, running: str | None) -> Update:
-        """Start a new conversation."""
+    def clear(self, text: str, system: str, running: str | None) -> Update:
+        """Start a new conversation; what is in the message box stays."""
         with shown_to_user():
-            if running and (answer := self.router.answer(running)) is not None:
-                answer.cancel()
-            return Update("", [], Conversation(system), None, gr.Button(visible=True), gr.Button(visible=False), "")
+            if (run := self.runs.get(running)) is not None:
+                run.stop()
+            return Update(
+                gr.skip(), gr.Chatbot(value=[], feedback_value=[]), Conversation(system), None,
+                gr.Button(visible=True), gr.Button(visible=False), "",
+            )  # fmt: skip
 
     def rate(self, conversation: Conversation, visitor: str, event: gr.LikeData) -> tuple[Conversation, str, str]:
         """Save a thumb, change it, or take it back when it is clicked away."""
         with shown_to_user():
+            conversation = self.ratings.applied(conversation)
             index = event.index[0] if isinstance(event.index, list | tuple) else event.index
             turn = turn_at(conversation, int(index))
             if turn is None or turn.reply is None:
@@ -243,14 +274,16 @@ class ChatPage:
             if label is None:
                 assert turn.rating_id is not None
                 self.store.withdraw(turn.rating_id)
-                rated = conversation.rated(turn.id, None, None)
+                self.ratings.remember(turn.id, None, None)
                 sentence = "Rating taken back."
             else:
                 row = rating_of(conversation, turn, label, pseudonym(self.secret, visitor))
                 # The row names the one it supersedes; the store takes that one back in the same transaction.
                 self.store.save([row])
-                rated = conversation.rated(turn.id, row.provenance.id, label)
+                self.ratings.remember(turn.id, row.provenance.id, label)
                 sentence = saved_sentence(self.store.status())
+            # Not only returned: an answer that is being written meanwhile ends with a conversation of its own.
+            rated = self.ratings.applied(conversation)
             return rated, sentence, waiting_badge(self.store.status().waiting)
 
     def _answer(
@@ -266,58 +299,99 @@ class ChatPage:
         if pinned is None:
             raise UserInputError("No model is pinned. Find one under Search and choose Use this model.")
         check_messages(asked.messages())
-        yield writing(asked, "", None, "Waiting for the model")
+        given_back = gr.skip() if unsent is None else unsent
+        run = self.runs.open()
         try:
+            yield asking(asked, run.id)
             for step in self.router.prepare(pinned):
+                if run.stopped:
+                    break
                 if step.stage != "ready":
-                    yield writing(asked, "", None, progress_line(step))
-            answer = self.router.start(pinned, asked.messages(), settings)
-            yield from self._listen(asked, answer)
-        except AppError:
-            yield settled(before, thumbs(before), unsent if unsent is not None else gr.skip(), "")
+                    yield waiting(progress_line(step))
+            if run.stopped:
+                yield self._settled(before, given_back, "Stopped.")
+                return
+            yield waiting("")
+            reply = yield from self._follow(asked, run, pinned, settings)
+            if reply.finish == "cancelled" and not reply.content:
+                yield self._settled(before, given_back, "Stopped.")
+            else:
+                yield self._settled(
+                    asked.answer(reply), gr.skip(), "Stopped." if reply.finish == "cancelled" else ""
+                )
+        except Exception:
+            yield self._settled(before, given_back, "")
             raise
+        finally:
+            self.runs.close(run)
 
-    def _listen(self, asked: Conversation, answer: Answer) -> Iterator[Update]:
+    def _follow(
+        self, asked: Conversation, run: Run, pinned: ModelRef, settings: GenerationSettings
+    ) -> Generator[Update, None, Reply]:
+        answer = self.router.start(pinned, asked.messages(), settings)
+        run.follow(answer)
         text = ""
-        yield writing(asked, "", answer.id, "")
         for delta in paced(answer.listen()):
             text += delta.text
             if delta.finish is None:
-                yield writing(asked, text, answer.id, "")
-        reply = answer.reply()
-        done = asked.answer(reply) if reply.content or reply.finish != "cancelled" else asked
-        yield settled(done, thumbs(done), gr.skip(), "Stopped." if reply.finish == "cancelled" else "")
+                yield writing(asked, text)
+        return answer.reply()
+
+    def _refuse_while(self, running: str | None) -> None:
+        """One answer at a time in a conversation: two would end as one, and the other would be lost."""
+        if self.runs.get(running) is not None:
+            raise UserInputError("An answer is being written. Stop it first, or wait for its end.")
+
+    def _settled(self, conversation: Conversation, text: Any, status: str) -> Update:
+        """The screen when nothing is being written."""
+        conversation = self.ratings.applied(conversation)
+        return Update(
+            text,
+            gr.Chatbot(value=shown_messages(conversation), feedback_value=thumbs(conversation)),
+            conversation,
+            None,
+            gr.Button(visible=True),
+            gr.Button(visible=False),
+            status,
+        )
 
 
-def writing(asked: Conversation, partial: str, running: str | None, status: str) -> Update:
-    """The screen while an answer is being written."""
+def asking(asked: Conversation, running: str) -> Update:
+    """The screen right after the click. Only here the box is emptied: what is typed from now on is the next message."""
     return Update(
-        "" if not partial else gr.skip(),
-        shown_messages(asked, partial),
-        gr.skip() if partial else asked,
-        running,
-        gr.Button(visible=False) if not partial else gr.skip(),
-        gr.Button(visible=True, interactive=running is not None) if not partial else gr.skip(),
-        status,
-    )
+        "", shown_messages(asked, ""), asked, running, gr.Button(visible=False),
+        gr.Button(visible=True, interactive=True), "Waiting for the model",
+    )  # fmt: skip
 
 
-def settled(conversation: Conversation, feedback: list[str | None], text: Any, status: str) -> Update:
-    """The screen when nothing is being written."""
-    return Update(
-        text,
-        gr.Chatbot(value=shown_messages(conversation), feedback_value=feedback),
-        conversation,
-        None,
-        gr.Button(visible=True),
-        gr.Button(visible=False),
-        status,
-    )
+def waiting(status: str) -> Update:
+    """Only the status line changes while the model is being prepared."""
+    return Update(*[gr.skip()] * 6, status)
 
 
-def settings_of(temperature: float, top_p: float, max_new_tokens: float, seed: float | None) -> GenerationSettings:
-    """The controls as settings, checked; a crafted request gets the same check as the screen."""
+def writing(asked: Conversation, partial: str) -> Update:
+    """The screen while words arrive."""
+    skip = gr.skip()
+    return Update(skip, shown_messages(asked, partial), skip, skip, skip, skip, "")
+
+
+def seed_of(text: str) -> int | None:
+    """The seed box: a whole number, or nothing."""
+    if not text.strip():
+        return None
     try:
+        return int(text)
+    except ValueError as error:
+        raise UserInputError("The seed has to be a whole number; leave it empty for a random one.") from error
+
+
+def settings_of(
+    temperature: float, top_p: float, max_new_tokens: float, seed: str | float | None
+) -> GenerationSettings:
+    """The controls as settings, checked; a crafted request gets the same check as the screen. No seed: a random one."""
+    try:
+        if isinstance(seed, str):
+            seed = seed_of(seed)
         return check_settings(
             GenerationSettings(
                 max_new_tokens=int(max_new_tokens),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import gradio as gr
-
+from components.api import expose
 from components.errors import shown_to_user
 from components.pace import paced
 from core.chat import GenerationSettings, Message, check_messages, check_settings, messages_from
@@ -21,7 +20,7 @@ class ChatApi:
 
     def wire(self) -> None:
         """Register the endpoint; called inside the Blocks."""
-        gr.api(self.chat, api_name="chat", concurrency_limit=None)
+        expose(self.chat, concurrency_limit=None)
 
     def chat(
         self,

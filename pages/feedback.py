@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import gradio as gr
 
+from components.api import expose
 from components.errors import shown_to_user
 from components.rows import outbox_panel, row_cards
 from core.capture import answer_picked, messages_of, pair_row, prompt_of, provenance_of, recent_replies
@@ -159,7 +160,7 @@ class FeedbackPage:
             **quick,
         )  # fmt: skip
         for endpoint in (self.submit_preference, self.submit_rating, self.feedback_status):
-            gr.api(endpoint, api_name=endpoint.__name__, concurrency_limit=16)
+            expose(endpoint, concurrency_limit=16)
 
     def refresh(self, config: str, conversation: Conversation) -> tuple[Any, ...]:
         """The whole tab as it stands, with my recent replies to pick from."""

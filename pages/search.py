@@ -8,6 +8,7 @@ from typing import Any
 
 import gradio as gr
 
+from components.api import expose
 from components.errors import shown_to_user
 from components.results import ON_LOAD, SKELETON, results
 from core.address import Address
@@ -92,7 +93,7 @@ class SearchPage:
             api_visibility="private",
             show_progress="hidden",
         )
-        gr.api(self.search_models, api_name="search_models", concurrency_limit=8)
+        expose(self.search_models, concurrency_limit=8)
 
     def find(self, text: str, task: str, sort: str, source: str) -> Iterator[str]:
         """A skeleton at once, then the rows."""

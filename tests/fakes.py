@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from uuid import uuid4
 
 from core.catalog import FileEntry, Finding, ModelCard, ModelSummary, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply, Usage, with_seed
 from core.dataset import Config, Row
-from core.errors import ModelNotFound
+from core.errors import ModelNotFound, UserInputError
 from core.feedback import FeedbackStatus, Saved, StoredRow
+from core.images import ImageCapabilities, ImageSettings, Picture, Step, Timings, check_image_settings
+from core.recipe import Recipe
 from core.refs import ModelRef
 
 REF = ModelRef("org/tiny-model", "c" * 40)
@@ -179,8 +182,100 @@ class FakeStore:
         pass
 
 
-def services(router: FakeRouter | None = None, store: FakeStore | None = None):
+def png(colour: int = 0, text: str = "") -> bytes:
+    """A small real PNG, with a text chunk if asked."""
+    import io
+
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    info = PngInfo()
+    if text:
+        info.add_itxt("parameters", text)
+    out = io.BytesIO()
+    Image.new("RGB", (16, 16), (colour % 256, 80, 160)).save(out, "PNG", pnginfo=info)
+    return out.getvalue()
+
+
+class FakeDrawing:
+    """A drawing in two steps; cancelling before the second keeps the preview as a stopped picture."""
+
+    def __init__(self, ref: ModelRef, settings: ImageSettings) -> None:
+        self.id = uuid4().hex
+        self.ref, self.settings = ref, replace(settings, seed=settings.seed if settings.seed is not None else 7)
+        self.stopped = False
+
+    def listen(self) -> Iterator[Step]:
+        yield Step(1, 2, preview=png(9))
+        yield Step(2, 2, preview=png(9), finish="stopped" if self.stopped else "done")
+
+    def cancel(self) -> None:
+        self.stopped = True
+
+    def pictures(self) -> tuple[Picture, ...]:
+        made = []
+        for number in range(self.settings.batch):
+            settings = replace(self.settings, seed=(self.settings.seed or 0) + number, batch=1)
+            colour = (settings.steps or 0) * 10 + number
+            data = png(colour, f"{settings.prompt} of {self.ref.repo_id}")
+            finish = "stopped" if self.stopped else "done"
+            made.append(Picture(uuid4().hex, data, self.ref, settings, "CPU", "float32", Timings(0.1, 1.0), finish))
+        return tuple(made)
+
+
+class FakeImages:
+    """Routes every drawing to `FakeDrawing`."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[ModelRef, ImageSettings]] = []
+        self.drawings: dict[str, FakeDrawing] = {}
+        self.error: Exception | None = None
+
+    def start_model(self) -> ModelRef:
+        return REF
+
+    def pin(self, model: str) -> ModelRef:
+        return FakeRouter().pin(model)
+
+    def engine(self, ref: ModelRef) -> str:
+        return "CPU"
+
+    def capabilities(self, ref: ModelRef) -> ImageCapabilities:
+        return ImageCapabilities(64, 64, 8, 512, 8, 20, 3.5, ("DDIM", "Euler"), "DDIM")
+
+    def plan(self, ref: ModelRef) -> LoadPlan:
+        return LoadPlan(ref, True)
+
+    def prepare(self, ref: ModelRef) -> Iterator[Progress]:
+        yield Progress("ready")
+
+    def start(self, ref: ModelRef, settings: ImageSettings) -> FakeDrawing:
+        if self.error:
+            raise self.error
+        filled = check_image_settings(settings, self.capabilities(ref))
+        self.asked.append((ref, filled))
+        drawing = FakeDrawing(ref, filled)
+        self.drawings[drawing.id] = drawing
+        return drawing
+
+    def drawing(self, drawing_id: str) -> FakeDrawing | None:
+        return self.drawings.get(drawing_id)
+
+    def recipe_in(self, data: bytes) -> Recipe:
+        if not data.startswith(b"\x89PNG"):
+            raise UserInputError("There is no recipe in this file.")
+        return Recipe(ImageSettings("a dropped prompt", "", 32, 48, 9, 2.0, "Euler", 99), REF)
+
+
+def services(router: FakeRouter | None = None, store: FakeStore | None = None, images: FakeImages | None = None):
     """Services for `app.build`, all stand-ins unless given."""
     from app import Services
 
-    return Services(FakeCatalog(), router or FakeRouter(), store or FakeStore(), "salt", "http://127.0.0.1:9")
+    return Services(
+        FakeCatalog(),
+        router or FakeRouter(),
+        store or FakeStore(),
+        "salt",
+        "http://127.0.0.1:9",
+        images=images or FakeImages(),
+    )

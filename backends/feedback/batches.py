@@ -12,10 +12,12 @@ from uuid import uuid4
 from backends.feedback.card import shard_path
 from backends.feedback.database import Database
 from backends.feedback.encoding import decode
+from backends.feedback.pictures import picture_in
 from core.dataset import Config
 
 MOST_ROWS = 1_000
-MOST_CHARACTERS = 16_000_000
+# Of text at four bytes a character and of pictures together.
+MOST_BYTES = 64_000_000
 MOST_BATCHES = 20
 
 
@@ -79,7 +81,7 @@ class Batches:
                 "SELECT columns FROM placements JOIN rows ON rows.seq = placements.row WHERE batch = ? ORDER BY row",
                 (batch.id,),
             )
-            return [decode(batch.config, text) for (text,) in found]
+            return [decode(batch.config, text, picture_in(db)) for (text,) in found]
 
     def record(self, batch: Batch, sha256: str) -> None:
         """Fix the bytes of a batch, before they are offered to anyone."""
@@ -181,13 +183,13 @@ class Batches:
         if first is None:
             return False
         found = db.execute(
-            """SELECT row, length(columns) FROM placements JOIN rows ON rows.seq = row
+            """SELECT row, 4 * length(columns) + picture_bytes FROM placements JOIN rows ON rows.seq = row
             WHERE destination = ? AND state = 'waiting' AND batch IS NULL AND config = ? ORDER BY row LIMIT ?""",
             (self.destination, first[0], MOST_ROWS),
         ).fetchall()
         new = str(uuid4())
         self._insert(db, new, first[0], has_rows=True)
-        members = _within(found, MOST_CHARACTERS)
+        members = _within(found, MOST_BYTES)
         db.executemany(
             "UPDATE placements SET batch = ? WHERE destination = ? AND row = ?",
             [(new, self.destination, row) for row in members],
@@ -217,12 +219,12 @@ class Batches:
 
 
 def _within(rows: Sequence[tuple[int, int]], most: int) -> list[int]:
-    """The first rows whose texts fit together; at least one, however long."""
+    """The first rows that fit together; at least one, however large."""
     found: list[int] = []
-    characters = 0
+    size = 0
     for row, length in rows:
-        characters += length
-        if found and characters > most:
+        size += length
+        if found and size > most:
             break
         found.append(row)
     return found

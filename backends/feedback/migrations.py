@@ -62,7 +62,14 @@ _FIRST = (
     "CREATE INDEX placements_by_batch ON placements (batch, row) WHERE batch IS NOT NULL",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+_PICTURES = (
+    # Each picture once, however many rows show it; the rows' text names its hash.
+    "CREATE TABLE pictures (sha256 TEXT PRIMARY KEY, png BLOB NOT NULL) STRICT",
+    # Bytes of the pictures of a row, so that batches stay of a size that travels.
+    "ALTER TABLE rows ADD COLUMN picture_bytes INTEGER NOT NULL DEFAULT 0",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _PICTURES)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

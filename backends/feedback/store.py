@@ -11,6 +11,7 @@ from backends.feedback.batches import Batches
 from backends.feedback.database import Database
 from backends.feedback.encoding import decode, encode
 from backends.feedback.outbox import Outbox
+from backends.feedback.pictures import keep, picture_in
 from core.dataset import Config, Row
 from core.errors import NotSaved, UserInputError
 from core.feedback import FeedbackStatus, RowState, Saved, StoredRow
@@ -31,12 +32,12 @@ class SqliteFeedbackStore:
         ids = tuple(row.provenance.id for row in rows)
         if not ids or len(set(ids)) != len(ids):
             raise ValueError("rows to save need ids of their own")
-        texts = [encode(row) for row in rows]
+        encoded = [encode(row) for row in rows]
         with self._database.write() as db:
             if self._already(db, ids):
                 return Saved(ids, fresh=False)
-            for row, text in zip(rows, texts, strict=True):
-                self._insert(db, row, text)
+            for row, (text, pictures) in zip(rows, encoded, strict=True):
+                self._insert(db, row, text, keep(db, pictures))
         self._outbox.wake()
         return Saved(ids, fresh=True)
 
@@ -60,7 +61,7 @@ class SqliteFeedbackStore:
                 ORDER BY rows.seq DESC LIMIT ?""",  # noqa: S608  (the only insertion is one of two literals)
                 (self._batches.destination, *([config] if config else []), max(0, limit)),
             ).fetchall()
-        return [_stored(*row) for row in found]
+            return [_stored(db, *row) for row in found]
 
     def status(self) -> FeedbackStatus:
         """Counts and health, from this machine alone."""
@@ -113,11 +114,11 @@ class SqliteFeedbackStore:
             raise NotSaved("Not saved. This answer was given before and taken back; start a new one to answer again.")
         return bool(found)
 
-    def _insert(self, db: sqlite3.Connection, row: Row, text: str) -> None:
+    def _insert(self, db: sqlite3.Connection, row: Row, text: str, picture_bytes: int) -> None:
         about = row.provenance
         cursor = db.execute(
-            "INSERT INTO rows (id, config, columns, created_at, saved_at) VALUES (?, ?, ?, ?, ?)",
-            (about.id, row.config, text, about.created_at, time.time()),
+            "INSERT INTO rows (id, config, columns, created_at, saved_at, picture_bytes) VALUES (?, ?, ?, ?, ?, ?)",
+            (about.id, row.config, text, about.created_at, time.time(), picture_bytes),
         )
         seq = cursor.lastrowid
         db.execute("INSERT INTO events (row, kind, at) VALUES (?, 'saved', ?)", (seq, now()))
@@ -138,6 +139,6 @@ class SqliteFeedbackStore:
             db.execute("UPDATE placements SET state = 'withdrawn' WHERE row = ?", (seq,))
 
 
-def _stored(id_: str, config: str, text: str, state: str, shard: Any) -> StoredRow:
+def _stored(db: sqlite3.Connection, id_: str, config: str, text: str, state: str, shard: Any) -> StoredRow:
     known = cast(Config, config)
-    return StoredRow(id_, known, decode(known, text), cast(RowState, state), shard)
+    return StoredRow(id_, known, decode(known, text, picture_in(db)), cast(RowState, state), shard)

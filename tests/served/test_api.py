@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
@@ -16,7 +19,10 @@ from core.dataset import PreferenceRow, RatingRow
 from tests.fakes import OTHER, REF, FakeRouter, FakeStore, services
 from tests.serving import served
 
-NAMES = {"/search_models", "/model_card", "/chat", "/submit_preference", "/submit_rating", "/feedback_status"}
+NAMES = {
+    "/search_models", "/model_card", "/chat", "/generate_image", "/submit_preference", "/submit_rating",
+    "/feedback_status",
+}  # fmt: skip
 PARAMETERS = {
     "/search_models": [
         "query", "kind", "task", "library", "language", "license", "license_class", "author", "base_model",
@@ -32,6 +38,9 @@ PARAMETERS = {
         "prompt", "chosen", "rejected", "chosen_model", "rejected_model", "reasons", "comment", "rater", "id",
     ],
     "/submit_rating": ["prompt", "completion", "label", "model", "reasons", "comment", "rater", "id"],
+    "/generate_image": [
+        "prompt", "negative_prompt", "model", "width", "height", "steps", "guidance", "scheduler", "seed",
+    ],
     "/feedback_status": [],
 }  # fmt: skip
 
@@ -55,6 +64,8 @@ def test_exactly_the_contract_is_listed_in_its_order(client: Client) -> None:
     for name, parameters in PARAMETERS.items():
         assert [p["parameter_name"] for p in listed[name]["parameters"]] == parameters
         assert listed[name]["description"]
+        types = [p["python_type"]["type"] for p in listed[name]["parameters"] + listed[name]["returns"]]
+        assert "Any" not in types, (name, types)
 
 
 def test_search_models(client: Client) -> None:
@@ -136,6 +147,30 @@ def test_a_model_that_is_not_here_is_not_fetched_by_a_stranger(client: Client) -
         ROUTER.ready = True
 
 
+def test_generate_image_gives_a_file_with_its_text_intact_and_the_recipe(client: Client) -> None:
+    path, recipe = client.predict("a red apple", steps=4, seed=11, api_name="/generate_image")
+    data = Path(path).read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert b"a red apple of org/tiny-model" in data
+    assert (recipe["seed"], recipe["steps"], recipe["width"], recipe["scheduler"]) == (11, 4, 64, "DDIM")
+    assert (recipe["model"], recipe["revision"]) == (REF.repo_id, REF.revision)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"prompt": ""}, "prompt is empty"),
+        ({"prompt": "x", "steps": 10_000}, "Steps has to be between"),
+        ({"prompt": "x", "width": 63}, "multiple of 8"),
+        ({"prompt": "x", "scheduler": "Magic"}, "cannot use the scheduler"),
+        ({"prompt": "x", "model": "no/such"}, "There is no model"),
+    ],
+)
+def test_generate_image_refuses_with_a_sentence(client: Client, arguments: dict[str, Any], says: str) -> None:
+    with pytest.raises(AppError, match=says):
+        client.predict(**arguments, api_name="/generate_image")
+
+
 def test_submit_preference_and_the_same_call_twice(client: Client) -> None:
     arguments = {
         "prompt": [{"role": "system", "content": "s"}, {"role": "user", "content": " q\t"}],
@@ -195,11 +230,11 @@ def test_feedback_status(client: Client) -> None:
     assert status["saved"] == len(STORE.kept)
 
 
-def test_the_same_six_are_mcp_tools_and_work(url: str) -> None:
+def test_the_same_are_mcp_tools_and_work(url: str) -> None:
     from mcp import ClientSession
     from mcp.client.streamable_http import streamable_http_client
 
-    async def talk() -> tuple[set[str], Any, Any]:
+    async def talk() -> tuple[set[str], Any, Any, Any]:
         async with (
             streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _),
             ClientSession(read, write) as session,
@@ -208,9 +243,15 @@ def test_the_same_six_are_mcp_tools_and_work(url: str) -> None:
             tools = (await session.list_tools()).tools
             answer = await session.call_tool("chat", {"message": "hello"})
             status = await session.call_tool("feedback_status", {})
-            return {tool.name for tool in tools}, answer, status
+            drawn = await session.call_tool("generate_image", {"prompt": "a pear", "seed": 3})
+            return {tool.name for tool in tools}, answer, status, drawn
 
-    names, answer, status = anyio.run(talk)
+    names, answer, status, drawn = anyio.run(talk)
+    # gradio's MCP tells of a file by its address; what lies there is the file itself, recipe and all.
+    address = "".join(part.text for part in drawn.content if part.type == "text")
+    link = re.search(r"http://[^\s'\"]+\.png", address)
+    assert link
+    assert b"a pear of org/tiny-model" in httpx.get(link.group(0)).content
     assert names == {name.removeprefix("/") for name in NAMES}
     assert "You said: hello" in answer.content[0].text
     assert ast.literal_eval(status.content[0].text)["saved"] == len(STORE.kept)

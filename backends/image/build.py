@@ -1,0 +1,170 @@
+"""Builds everything pictures need: the engines, the start model's pin, and the drawings a page can come back to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from backends.bundled.image import IMAGE_REF, image_folders
+from backends.image.files import ImageFiles, PipelineDownloads, own_pipeline
+from backends.image.png import text_chunks
+from backends.image.running import DrawingDesk
+from backends.pins import PinBook
+from core.catalog import LocalFolder
+from core.chat import LoadPlan, Progress
+from core.errors import NoBackend, UserInputError
+from core.images import ImageCapabilities, ImageSettings
+from core.protocols import Drawing, ImageBackend
+from core.recipe import Recipe, recipe_in
+from core.refs import COMMIT, ModelRef, split_model
+
+Resolve = Callable[[str, str], ModelRef]
+
+
+class ImageRouter:
+    """Chooses the engine for an image model and keeps the start model's pin."""
+
+    def __init__(
+        self,
+        backends: Sequence[ImageBackend],
+        *,
+        resolve: Resolve,
+        pins: PinBook,
+        start: ModelRef | str,
+        folders: tuple[LocalFolder, ...] = (),
+    ) -> None:
+        """`resolve` asks the catalogue what commit a name means now; `folders` are the models outside the Hub's cache."""
+        self.folders = folders
+        self._backends = tuple(backends)
+        self._resolve = resolve
+        self._pins = pins
+        self._start = start
+        self._lock = threading.Lock()
+        self._desk = DrawingDesk()
+
+    def start_model(self) -> ModelRef:
+        """The model pinned at start. Asks the Hub only the first time a name without a commit is configured."""
+        with self._lock:
+            if isinstance(self._start, str):
+                self._start = self._pinned(self._start)
+            return self._start
+
+    def pin(self, model: str) -> ModelRef:
+        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model."""
+        if not model.strip():
+            return self.start_model()
+        repo_id, revision = split_model(model)
+        for folder in self.folders:
+            if folder.ref.repo_id == repo_id and revision in ("", folder.ref.revision):
+                return folder.ref
+        return self._resolve(repo_id, revision)
+
+    def engine(self, ref: ModelRef) -> str:
+        """The name of the engine that would draw."""
+        return self._choose(ref)[0].name
+
+    def capabilities(self, ref: ModelRef) -> ImageCapabilities:
+        """What the engine that would draw can do with the model. The first call may import diffusers (seconds)."""
+        return self._choose(ref)[1]
+
+    def plan(self, ref: ModelRef) -> LoadPlan:
+        """What has to be fetched before this model draws."""
+        return self._choose(ref)[0].plan(ref)
+
+    def prepare(self, ref: ModelRef) -> Iterator[Progress]:
+        """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
+        yield from self._choose(ref)[0].prepare(ref)
+
+    def start(self, ref: ModelRef, settings: ImageSettings) -> Drawing:
+        """Put a drawing into the queue, and keep it so that a page that reloads finds it."""
+        return self._desk.keep(self._choose(ref)[0].start(ref, settings))
+
+    def drawing(self, drawing_id: str) -> Drawing | None:
+        """A waiting, running or recent drawing; None when it is gone."""
+        return self._desk.get(drawing_id)
+
+    def recipe_in(self, data: bytes) -> Recipe:
+        """The recipe inside a picture file; `UserInputError` when there is none or the file cannot be read safely."""
+        recipe = recipe_in(text_chunks(data))
+        if recipe is None:
+            raise UserInputError(
+                "There is no recipe in this file. Pictures drawn here, or by tools that write one, have it."
+            )
+        return recipe
+
+    def _choose(self, ref: ModelRef) -> tuple[ImageBackend, ImageCapabilities]:
+        reasons = []
+        for backend in self._backends:
+            try:
+                return backend, backend.capabilities(ref)
+            except NoBackend as refusal:
+                reasons.append(str(refusal) if len(self._backends) == 1 else f"{backend.name}: {refusal}")
+        raise NoBackend(" ".join(reasons) or "No engine is set up to draw pictures here yet.", tuple(reasons))
+
+    def _pinned(self, model: str) -> ModelRef:
+        repo_id, revision = split_model(model)
+        if COMMIT.fullmatch(revision):
+            return ModelRef(repo_id, revision)
+        return self._pins.get(model) or self._pins.put(model, self._resolve(repo_id, revision))
+
+
+def build_images(
+    *,
+    data_dir: Path,
+    image_model: str = "",
+    token: str | None = None,
+    endpoint: str,
+    orphan_seconds: float = 30.0,
+    zero_gpu: bool = False,
+    resolve: Resolve | None = None,
+) -> ImageRouter:
+    """The router with its engines, from plain values; loads no model, no torch, and asks no network.
+
+    `resolve` is the catalogue's; without it one is made. On ZeroGPU there is no engine yet.
+    """
+    start, own = _start_of(image_model)
+    folders = (*own, *image_folders())
+    files = ImageFiles(folders, PipelineDownloads(endpoint, token))
+    return ImageRouter(
+        () if zero_gpu else (_local(files, orphan_seconds),),
+        resolve=resolve or _resolver(endpoint, token, folders),
+        pins=PinBook(data_dir / "image-pins.json"),
+        start=start,
+        folders=folders,
+    )
+
+
+def _start_of(image_model: str) -> tuple[ModelRef | str, tuple[LocalFolder, ...]]:
+    if not image_model:
+        return IMAGE_REF, ()
+    path = Path(image_model).expanduser()
+    if path.is_absolute() or image_model.startswith(".") or path.is_dir():
+        own = own_pipeline(path)
+        return own.ref, (own,)
+    repo_id, revision = split_model(image_model)
+    if repo_id == IMAGE_REF.repo_id:
+        if revision not in ("", IMAGE_REF.revision):
+            raise UserInputError(f"PROVING_IMAGE_MODEL: this version comes with {IMAGE_REF}, not {image_model}.")
+        return IMAGE_REF, ()
+    return image_model, ()
+
+
+def _local(files: ImageFiles, orphan_seconds: float) -> ImageBackend:
+    from backends.gpu import device, device_name, free_memory
+    from backends.image.local import LocalImages
+    from backends.registry import ModelRegistry
+
+    def free() -> int | None:
+        return free_memory(device())
+
+    registry = ModelRegistry(most=2, free_bytes=free)  # type: ignore[var-annotated]
+    return LocalImages(files, registry, device=device, name=device_name, free_bytes=free, orphan_seconds=orphan_seconds)
+
+
+def _resolver(endpoint: str, token: str | None, folders: tuple[LocalFolder, ...]) -> Resolve:
+    from backends.hub.catalog import Catalog
+    from backends.hub.local import LocalModels
+    from backends.hub.remote import HubModels
+
+    return Catalog(HubModels(endpoint, token), LocalModels(folders)).resolve

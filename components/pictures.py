@@ -1,0 +1,130 @@
+"""Pictures on the page: the preview while drawing, the recipe beside a picture, and applying a recipe."""
+
+from __future__ import annotations
+
+import base64
+import tempfile
+from collections.abc import Sequence
+from functools import cache
+from html import escape
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
+
+from core.images import Picture, Step
+from core.png import without_text
+from core.recipe import Recipe
+
+
+def recipe_of(picture: Picture) -> Recipe:
+    """The recipe of a picture that was drawn here."""
+    return Recipe(picture.settings, picture.ref, backend=picture.backend, dtype=picture.dtype, finish=picture.finish)
+
+
+def preview_html(png: bytes | None) -> str:
+    """The newest preview in the place where the picture will be; before the first one, an empty frame."""
+    if png is None:
+        return '<div class="pg-frame" role="status" aria-label="Waiting for the first preview"></div>'
+    data = base64.b64encode(png).decode()
+    return f'<div class="pg-frame"><img alt="Preview" src="data:image/png;base64,{data}"></div>'
+
+
+def drawing_line(step: Step) -> str:
+    """How far a drawing is, in steps, with the time left."""
+    if step.ahead:
+        before = "one drawing is" if step.ahead == 1 else f"{step.ahead} drawings are"
+        return f"Waiting: {before} before this one."
+    left = f", about {step.seconds_left:.0f} s left" if step.seconds_left is not None and step.seconds_left >= 1 else ""
+    return f"Step {step.number} of {step.total}{left}"
+
+
+def recipe_table(recipe: Recipe | None) -> str:
+    """A recipe as a small table; everything in it may come from a stranger's file, and is escaped."""
+    if recipe is None:
+        return '<p class="pg-meta">Choose a picture, or drop one, to see what made it.</p>'
+    settings = recipe.settings
+    size = f"{settings.width} × {settings.height}" if settings.width and settings.height else None
+    model = f"{recipe.ref.repo_id} @ {recipe.ref.revision[:7]}" if recipe.ref else recipe.model
+    rows = {
+        "Prompt": settings.prompt,
+        "Negative prompt": settings.negative_prompt,
+        "Model": model,
+        "Size": size,
+        "Steps": settings.steps,
+        "Guidance": settings.guidance,
+        "Scheduler": settings.scheduler,
+        "Seed": settings.seed,
+        "Strength": settings.strength,
+        "Made with": " ".join(part for part in (recipe.backend, recipe.dtype) if part),
+        "State": "stopped" if recipe.finish == "stopped" else None,
+    }
+    body = "".join(
+        f"<tr><th>{name}</th><td>{escape(str(value))}</td></tr>"
+        for name, value in rows.items()
+        if value not in (None, "")
+    )
+    return f'<table class="pg-recipe">{body}</table>'
+
+
+def used(recipe: Recipe, what: str) -> tuple[Any, ...]:
+    """Values for prompt, negative prompt, width, height, steps, guidance, scheduler, seed, batch and the file switch.
+
+    `what` is "all", "seed" or "remix" (all but the seed). What a recipe does not say stays as it is.
+    """
+    skip = gr.skip()
+    settings = recipe.settings
+
+    def known(value: Any) -> Any:
+        return skip if value is None or value == "" else value
+
+    if what == "seed":
+        return (*[skip] * 7, known(settings.seed), skip, skip)
+    seed = None if what == "remix" else known(settings.seed)
+    return (
+        known(settings.prompt), settings.negative_prompt, known(settings.width), known(settings.height),
+        known(settings.steps), known(settings.guidance), known(settings.scheduler), seed, 1, skip,
+    )  # fmt: skip
+
+
+def frame(label: str, png: bytes | None) -> str:
+    """One side of a comparison under its letter; the picture without what its file says of its maker."""
+    bare = base64.b64encode(without_text(png)).decode() if png else ""
+    data = f'<img alt="{escape(label)}" src="data:image/png;base64,{bare}">' if png else ""
+    return f'<h4 class="pg-letter">{escape(label)}</h4><div class="pg-frame">{data}</div>'
+
+
+def blind_file(png: bytes) -> str:
+    """A picture as a file that says nothing of its maker, under a random name."""
+    path = _folder() / f"{uuid4().hex}.png"
+    path.write_bytes(without_text(png))
+    return str(path)
+
+
+def files_of(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
+    """(path, caption) of pictures as files, for gradio to serve with their recipes intact.
+
+    The name is the picture's own random id, in a folder that only this user of the machine may list.
+    """
+    files = []
+    for picture in pictures:
+        path = _folder() / f"{picture.id}.png"
+        if not path.exists():
+            path.write_bytes(picture.png)
+        stopped = " · stopped" if picture.finish == "stopped" else ""
+        files.append((str(path), f"seed {picture.settings.seed}{stopped}"))
+    return files
+
+
+def served_file(picture: Picture) -> str:
+    """A picture in gradio's own cache, which serves it as it is; an API's answer is not moved there by itself."""
+    return save_bytes_to_cache(picture.png, f"{picture.id}.png", get_upload_folder())
+
+
+@cache
+def _folder() -> Path:
+    """A folder of this process that nobody else may list; gradio serves what lies under the system's temporary one."""
+    return Path(tempfile.mkdtemp(prefix="proving-pictures-"))

@@ -1,0 +1,341 @@
+"""Compare pictures blind: one prompt, one seed, two settings or two models, a vote, and only then the names."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from components.battles import Battles, PictureBattle
+from components.errors import shown_to_user
+from components.pictures import blind_file, frame
+from components.progress import progress_line
+from core import __version__
+from core.capture import MOST_COMMENT
+from core.comparison import OUTCOMES, Outcome, Vote, picture_rows_of
+from core.errors import AppError, UserInputError
+from core.feedback import saved_sentence
+from core.identity import now, pseudonym
+from core.images import ImageSettings, Picture
+from core.protocols import FeedbackStore, ImageRouter
+from pages.images import ImagesView
+from pages.shared import Shared, waiting_badge
+
+VOTES = {
+    "left": ("image-vote-left", "1  A is better"),
+    "right": ("image-vote-right", "2  B is better"),
+    "tie": ("image-vote-tie", "3  Tie"),
+    "both_bad": ("image-vote-bad", "0  Both bad"),
+}
+
+
+@dataclass(frozen=True)
+class ImageBattleView:
+    """The components of the comparison, inside the Images tab. `battle` is the id of the open one."""
+
+    group: gr.Column
+    first_model: gr.Textbox
+    first_steps: gr.Slider
+    first_guidance: gr.Slider
+    second_model: gr.Textbox
+    second_steps: gr.Slider
+    second_guidance: gr.Slider
+    columns: gr.Row
+    left: gr.HTML
+    right: gr.HTML
+    slider: gr.ImageSlider
+    ballot: gr.Column
+    comment: gr.Textbox
+    votes: dict[str, gr.Button]
+    reveal: gr.HTML
+    prompt: gr.Textbox
+    compare: gr.Button
+    stop: gr.Button
+    status: gr.HTML
+    battle: gr.State
+
+
+class Bout(NamedTuple):
+    """What the comparing handler puts on the screen, in the order of its outputs."""
+
+    battle: Any
+    columns: Any
+    left: Any
+    right: Any
+    slider: Any
+    ballot: Any
+    comment: Any
+    reveal: Any
+    compare: Any
+    stop: Any
+    status: Any
+
+
+class ImageBattlePage:
+    """Blind comparison of two pictures with the same prompt and the same seed."""
+
+    def __init__(self, router: ImageRouter, store: FeedbackStore, secret: str) -> None:
+        self.router = router
+        self.store = store
+        self.secret = secret
+        self.battles: Battles[PictureBattle] = Battles(200)
+
+    def build(self) -> ImageBattleView:
+        """Layout only."""
+        with gr.Column(visible=False) as group:
+            with gr.Accordion("Contenders", open=False, elem_id="image-contenders"), gr.Row():
+                with gr.Column(min_width=240):
+                    first_model, first_steps, first_guidance = contender("First", 4)
+                with gr.Column(min_width=240):
+                    second_model, second_steps, second_guidance = contender("Second", 20)
+            with gr.Column(elem_classes="pg-composer"):
+                prompt = gr.Textbox(
+                    label="Prompt",
+                    show_label=False,
+                    placeholder="One prompt and one seed for both. Enter compares.",
+                    lines=1,
+                    max_lines=6,
+                    elem_id="image-battle-prompt",
+                )
+                with gr.Row(elem_classes="pg-actions"):
+                    status = gr.HTML("", elem_id="image-battle-status")
+                    stop = gr.Button("Stop", variant="stop", visible=False, min_width=90, scale=0)
+                    compare = gr.Button("Compare", variant="primary", min_width=110, scale=0, elem_id="image-compare")
+            with gr.Row(visible=False, elem_classes="pg-sides") as columns:
+                left = gr.HTML(frame("A", None), elem_id="image-left")
+                right = gr.HTML(frame("B", None), elem_id="image-right")
+            with gr.Column(visible=False, elem_classes="pg-ballot") as ballot:
+                comment = gr.Textbox(label="Why (optional)", max_lines=4, elem_id="image-vote-why")
+                with gr.Row(elem_classes="pg-votes"):
+                    votes = {
+                        outcome: gr.Button(label, elem_id=elem_id, min_width=120)
+                        for outcome, (elem_id, label) in VOTES.items()
+                    }
+            reveal = gr.HTML("", elem_id="image-reveal")
+            slider = gr.ImageSlider(
+                label="A over B", visible=False, interactive=False, format="png", max_height=420, elem_id="image-slider"
+            )
+        return ImageBattleView(
+            group, first_model, first_steps, first_guidance, second_model, second_steps, second_guidance, columns, left, right, slider, ballot, comment, votes, reveal, prompt, compare, stop, status,
+            gr.State(None),
+        )  # fmt: skip
+
+    def wire(self, view: ImageBattleView, images: ImagesView, shared: Shared) -> None:
+        """Events only."""
+        outputs = [
+            view.battle, view.columns, view.left, view.right, view.slider, view.ballot, view.comment, view.reveal,
+            view.compare, view.stop, view.status,
+        ]  # fmt: skip
+        quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
+        gr.on(
+            [view.prompt.submit, view.compare.click],
+            self.compare,
+            [
+                view.prompt, view.first_model, view.first_steps, view.first_guidance, view.second_model,
+                view.second_steps, view.second_guidance, images.negative, images.width, images.height, images.scheduler,
+            ],
+            outputs,
+            api_visibility="private",
+            show_progress="hidden",
+            concurrency_limit=None,
+        )  # fmt: skip
+        view.stop.click(self.stop, view.battle, view.stop, **quick)
+        for outcome, button in view.votes.items():
+            button.click(
+                self.vote,
+                [gr.State(outcome), view.battle, view.comment, shared.visitor],
+                [*outputs, shared.outbox],
+                **quick,
+            )
+        images.mode.change(
+            self.switch,
+            images.mode,
+            [images.single, view.group, images.preview, images.stage, images.strip, images.examples],
+            **quick,
+        )
+
+    def switch(self, mode: str) -> tuple[Any, ...]:
+        """Show the composer of the chosen mode, and nothing of the other."""
+        comparing = mode == "compare"
+        hidden = gr.Gallery(visible=False) if comparing else gr.skip()
+        return (
+            gr.Column(visible=not comparing), gr.Column(visible=comparing), "", hidden, hidden,
+            gr.Dataset(visible=not comparing),
+        )  # fmt: skip
+
+    def compare(
+        self,
+        prompt: str,
+        first_model: str,
+        first_steps: float,
+        first_guidance: float,
+        second_model: str,
+        second_steps: float,
+        second_guidance: float,
+        negative: str,
+        width: float,
+        height: float,
+        scheduler: str,
+    ) -> Iterator[Bout]:
+        """Draw both contenders from one seed and show them together, without names."""
+        with shown_to_user():
+            seed = secrets.randbelow(2**32)
+            contenders = []
+            for model, steps, guidance in (
+                (first_model, first_steps, first_guidance),
+                (second_model, second_steps, second_guidance),
+            ):
+                ref = self.router.pin(model or "")
+                guided = self.router.capabilities(ref).guidance is not None
+                contenders.append(
+                    (
+                        ref,
+                        ImageSettings(
+                            prompt, negative or "", int(width), int(height), int(steps),
+                            float(guidance) if guided else None, scheduler or "", seed,
+                        ),
+                    )
+                )  # fmt: skip
+            if contenders[0] == contenders[1]:
+                raise UserInputError("The two contenders are the same and would draw alike. Change one of them.")
+            if secrets.randbelow(2):
+                contenders.reverse()
+            yield opening()
+            try:
+                for ref in dict.fromkeys(ref for ref, _ in contenders):
+                    for step in self.router.prepare(ref):
+                        if step.stage != "ready":
+                            yield waiting(progress_line(step))
+                yield from self._run(prompt, contenders)
+            except AppError:
+                yield voided()
+                raise
+
+    def _run(self, prompt: str, contenders: list[tuple[Any, ImageSettings]]) -> Iterator[Bout]:
+        drawings = []
+        try:
+            for ref, settings in contenders:
+                drawings.append(self.router.start(ref, settings))
+            battle = PictureBattle(secrets.token_urlsafe(16), prompt, (drawings[0].id, drawings[1].id))
+            self.battles.add(battle)
+            yield waiting("Both are being drawn", battle.id)
+            # No preview and no count of steps before both are there: either would tell which is which.
+            for drawing in drawings:
+                for _ in drawing.listen():
+                    pass
+        except AppError:
+            for drawing in drawings:
+                drawing.cancel()
+            raise
+        made = [drawing.pictures() for drawing in drawings]
+        if not all(made):
+            raise UserInputError("A picture was stopped before it began; there is nothing to compare.")
+        left, right = made[0][0], made[1][0]
+        self.battles.finish(replace(battle, left=left, right=right))
+        yield ready(left, right)
+
+    def stop(self, battle_id: str | None) -> Any:
+        """End both drawings."""
+        with shown_to_user():
+            for drawing_id in self.battles.get(battle_id).answer_ids:
+                if (drawing := self.router.drawing(drawing_id)) is not None:
+                    drawing.cancel()
+            return gr.Button(interactive=False)
+
+    def vote(self, outcome: Outcome, battle_id: str | None, comment: str, visitor: str) -> tuple[Any, ...]:
+        """Save a vote with both pictures, then show the names. A second click changes nothing."""
+        with shown_to_user():
+            if outcome not in OUTCOMES:
+                raise UserInputError("The vote has to be left, right, tie or both bad.")
+            if len(comment) > MOST_COMMENT:
+                raise UserInputError(f"The comment is too long: {len(comment):,} of {MOST_COMMENT:,} characters.")
+            battle = self.battles.get(battle_id)
+            comparison = battle.comparison()
+            vote = Vote(
+                outcome,
+                rater=pseudonym(self.secret, visitor),
+                comment=comment.strip(),
+                decision_seconds=round(time.monotonic() - battle.finished_at, 3) if battle.finished_at else None,
+            )
+            if battle.outcome is None:
+                saved = self.store.save(picture_rows_of(comparison, vote, created_at=now(), app_version=__version__))
+                if saved.fresh:
+                    self.battles.decide(battle.id, outcome)
+                    battle = replace(battle, outcome=outcome)
+            counted = self.battles.get(battle_id).outcome or outcome
+            again = "" if counted == outcome else "This comparison was voted on before; the first vote stands. "
+            status = self.store.status()
+            shown = decided(comparison.left, comparison.right, counted, again + saved_sentence(status))
+            return (*shown, waiting_badge(status.waiting))
+
+
+def contender(name: str, steps: int) -> tuple[gr.Textbox, gr.Slider, gr.Slider]:
+    """The controls of one contender."""
+    return (
+        gr.Textbox(label=f"{name} model", placeholder="Empty: the model of this tab"),
+        gr.Slider(1, 100, value=steps, step=1, label=f"{name} steps"),
+        gr.Slider(0, 20, value=3.5, step=0.1, label=f"{name} guidance"),
+    )
+
+
+def opening() -> Bout:
+    """Both frames empty, the vote closed."""
+    return Bout(
+        None, gr.Row(visible=True), frame("A", None), frame("B", None), gr.ImageSlider(visible=False),
+        gr.Column(visible=False), "", "", gr.Button(visible=False), gr.Button(visible=True, interactive=False),
+        "Waiting for the model",
+    )  # fmt: skip
+
+
+def waiting(status: str, battle_id: str | None = None) -> Bout:
+    """Only the status line changes, and once the id of the battle."""
+    kept = {name: gr.skip() for name in Bout._fields}
+    started = {"battle": battle_id, "stop": gr.Button(visible=True, interactive=True)} if battle_id else {}
+    return Bout(**{**kept, **started, "status": status})
+
+
+def ready(left: Picture, right: Picture) -> Bout:
+    """Both pictures are there: the vote opens."""
+    skip = gr.skip()
+    paths = (blind_file(left.png), blind_file(right.png))
+    return Bout(
+        skip, skip, frame("A", left.png), frame("B", right.png), gr.ImageSlider(value=paths, visible=True),
+        gr.Column(visible=True), "", "", gr.Button(visible=True, interactive=True), gr.Button(visible=False),
+        "Which is better? Keys 1, 2, 3, 0.",
+    )  # fmt: skip
+
+
+def voided() -> Bout:
+    """The screen after a side failed: no vote."""
+    return Bout(
+        None, gr.Row(visible=False), frame("A", None), frame("B", None), gr.ImageSlider(visible=False),
+        gr.Column(visible=False), "", "", gr.Button(visible=True, interactive=True), gr.Button(visible=False),
+        "No vote: a side failed.",
+    )  # fmt: skip
+
+
+def decided(left: Picture, right: Picture, outcome: Outcome, status: str) -> Bout:
+    """The screen after the vote: names and settings."""
+    skip = gr.skip()
+    said = {"left": "A was better", "right": "B was better", "tie": "Tie", "both_bad": "Both bad"}[outcome]
+    rows = "".join(f"<tr><th>{letter}</th><td>{named(made)}</td></tr>" for letter, made in (("A", left), ("B", right)))
+    reveal = f'<div class="pg-reveal" data-vote="{outcome}"><p>You said: {said}.</p><table>{rows}</table></div>'
+    return Bout(
+        skip, skip, skip, skip, skip, gr.Column(visible=False), skip, reveal, gr.Button(visible=True, interactive=True),
+        gr.Button(visible=False), status,
+    )  # fmt: skip
+
+
+def named(picture: Picture) -> str:
+    """Model, commit and the settings of a picture, once they may be known."""
+    settings = picture.settings
+    guidance = "" if settings.guidance is None else f", guidance {settings.guidance:g}"
+    return (
+        f"<b>{escape(picture.ref.short)}</b><br><span class='pg-meta'>{settings.steps} steps{guidance}, "
+        f"{escape(settings.scheduler)}, seed {settings.seed} · {picture.timings.drawing:.1f} s</span>"
+    )

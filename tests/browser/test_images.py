@@ -1,0 +1,68 @@
+"""Drawing with the bundled image model: preview, stop, remix from a dropped file, and a blind choice that becomes a row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.serving import running_app, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(300)]
+SLOW = 90_000
+
+
+def test_draw_stop_remix_and_compare(page: Page, data_dir: Path, tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    with running_app(data_dir, log) as (url, _):
+        page.goto(f"{url}?tab=images")
+        expect(page.locator("#image-status")).to_contain_text("tiny-emoji-diffusion", timeout=SLOW)
+        page.locator("#image-prompt textarea").fill("a red apple")
+        page.locator("#draw").click()
+        expect(page.locator("#preview img")).to_be_visible(timeout=SLOW)
+        expect(page.locator("#stage img").first).to_be_visible(timeout=SLOW)
+        expect(page.locator("#recipe")).to_contain_text("a red apple")
+
+        # A second one with many steps, stopped half-way: the last preview is kept and marked.
+        page.get_by_role("button", name="Settings").click()
+        page.locator("#image-steps input[type=number]").fill("100")
+        page.locator("#draw").click()
+        expect(page.locator("#preview img")).to_be_visible(timeout=SLOW)
+        page.locator("#image-stop").click()
+        expect(page.locator("#image-status")).to_contain_text("Stopped.", timeout=SLOW)
+        expect(page.locator("#recipe")).to_contain_text("stopped")
+
+        # A file that was drawn before brings its recipe with it.
+        with page.expect_download() as download:
+            page.locator('#stage [aria-label="Download"], #stage [title="Download"]').first.click()
+        dropped = tmp_path / "dropped.png"
+        download.value.save_as(dropped)
+        assert b"a red apple" in dropped.read_bytes()
+        page.locator("#image-prompt textarea").fill("something else")
+        page.locator("#dropped input[type=file]").set_input_files(dropped)
+        expect(page.locator("#recipe")).to_contain_text("a red apple")
+        expect(page.locator("#image-prompt textarea")).to_have_value("something else")
+        page.locator("#remix").click()
+        expect(page.locator("#image-prompt textarea")).to_have_value("a red apple")
+
+        page.locator("#images-mode").get_by_text("Compare blind").click()
+        page.locator("#image-battle-prompt textarea").fill("a yellow star")
+        page.locator("#image-compare").click()
+        expect(page.locator("#image-vote-left")).to_be_visible(timeout=SLOW)
+        expect(page.locator("#image-left img")).to_be_visible()
+        page.keyboard.press("1")
+        expect(page.locator("#image-reveal")).to_contain_text("tiny-emoji-diffusion")
+        expect(page.locator("#image-battle-status")).to_contain_text("Saved")
+        shards = data_dir / "dataset" / "data" / "image_preferences"
+        wait_until(lambda: list(shards.glob("*.parquet")), 15, "no shard within 10 s of the vote")
+    from datasets import load_dataset
+
+    (row,) = list(
+        load_dataset(str(data_dir / "dataset"), "image_preferences", split="train", cache_dir=str(tmp_path / "c"))
+    )
+    assert row["prompt"] == "a yellow star"
+    assert row["chosen"].size == row["rejected"].size == (64, 64)
+    assert row["chosen"].tobytes() != row["rejected"].tobytes()
+    assert row["chosen_model"] == "proving/tiny-emoji-diffusion"
+    assert "Traceback" not in log.read_text()

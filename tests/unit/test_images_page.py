@@ -1,0 +1,167 @@
+"""The Images tab's handlers on scripted drawings."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import gradio as gr
+import pytest
+
+from components.pictures import blind_file, preview_html, recipe_table
+from core.dataset import ImagePreferenceRow
+from core.errors import OutOfMemory
+from core.images import ImageSettings
+from core.png import without_text
+from core.recipe import Recipe
+from pages.image_battle import Bout, ImageBattlePage
+from pages.images import ImagesPage, Update
+from tests.fakes import REF, FakeImages, FakeStore, png
+
+CONTROLS = ("", 64, 64, 20, 3.5, "", None, 1, True)
+
+
+def drawn(page: ImagesPage, prompt: str = "a red apple", controls: tuple[Any, ...] = CONTROLS) -> list[Update]:
+    return list(page.draw(prompt, *controls, ()))
+
+
+def test_previews_arrive_in_place_and_the_picture_comes_with_its_recipe() -> None:
+    images = FakeImages()
+    updates = drawn(ImagesPage(images))
+    assert any("data:image/png" in str(update.preview) for update in updates)
+    last = updates[-1]
+    assert [picture.settings.seed for picture in last.drawn] == [7]
+    assert "a red apple" in last.recipe
+    assert last.chosen.settings.seed == 7
+    assert images.asked[0][1].scheduler == "DDIM"
+
+
+def test_a_batch_has_a_picture_for_each_seed() -> None:
+    last = drawn(ImagesPage(FakeImages()), controls=("", 64, 64, 20, 3.5, "", 5, 3, True))[-1]
+    assert [picture.settings.seed for picture in last.drawn] == [5, 6, 7]
+
+
+def test_stop_keeps_what_is_there_and_says_so() -> None:
+    page = ImagesPage(FakeImages())
+    stream = page.draw("go", *CONTROLS, ())
+    for update in stream:
+        if isinstance(update.running, str):
+            page.stop(update.running)
+            break
+    last = list(stream)[-1]
+    assert last.drawn[0].finish == "stopped"
+    assert last.status.startswith("Stopped.")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "controls", "says"),
+    [
+        ("", CONTROLS, "prompt is empty"),
+        ("x", ("", 64, 64, 0, 3.5, "", None, 1, True), "Steps has to be"),
+        ("x", ("", 64, 64, 10_000, 3.5, "", None, 1, True), "Steps has to be"),
+        ("x", ("", 65, 64, 20, 3.5, "", None, 1, True), "multiple of 8"),
+        ("x", ("", 64, 64, 20, float("nan"), "", None, 1, True), "Guidance"),
+        ("x", ("", "wide", 64, 20, 3.5, "", None, 1, True), "have to be numbers"),
+        ("x", ("", 64, 64, 20, 3.5, "Magic", None, 1, True), "scheduler"),
+    ],
+)
+def test_settings_that_cannot_be_drawn_are_refused(prompt: str, controls: tuple[Any, ...], says: str) -> None:
+    with pytest.raises(gr.Error, match=says):
+        drawn(ImagesPage(FakeImages()), prompt, controls)
+
+
+def test_out_of_memory_is_a_sentence_and_the_next_one_works() -> None:
+    images = FakeImages()
+    images.error = OutOfMemory("Not enough memory for this size. Try 512 x 512.")
+    page = ImagesPage(images)
+    with pytest.raises(gr.Error, match="Try 512"):
+        drawn(page)
+    images.error = None
+    assert drawn(page)[-1].drawn
+
+
+def test_a_dropped_picture_shows_its_recipe_and_changes_nothing_until_it_is_used() -> None:
+    page = ImagesPage(FakeImages())
+    table, recipe = page.read(png())
+    assert "a dropped prompt" in table
+    every = page.use("all", recipe)
+    assert (every[0], every[2], every[3], every[4], every[7]) == ("a dropped prompt", 32, 48, 9, 99)
+    assert page.use("remix", recipe)[7] is None
+    assert page.use("seed", recipe)[7] == 99
+    with pytest.raises(gr.Error, match="no recipe"):
+        page.read(b"GIF89a")
+    with pytest.raises(gr.Error, match="Choose a picture first"):
+        page.use("all", None)
+
+
+def test_a_hostile_recipe_is_text() -> None:
+    html = recipe_table(Recipe(ImageSettings("<script>x</script>", scheduler="<img src=x onerror=y>"), model="<b>"))
+    assert "<script" not in html
+    assert "<img" not in html
+
+
+def compared(page: ImageBattlePage) -> list[Bout]:
+    return list(page.compare("a star", "", 4, 3.5, "", 20, 3.5, "", 64, 64, ""))
+
+
+def battle_id(bouts: list[Bout]) -> str:
+    return next(bout.battle for bout in bouts if isinstance(bout.battle, str))
+
+
+def test_nothing_names_a_contender_before_the_vote_not_even_the_files() -> None:
+    """A drawn PNG carries its recipe; what the page is sent before the vote must not."""
+    for bout in compared(ImageBattlePage(FakeImages(), FakeStore(), "salt")):
+        for side in (bout.left, bout.right):
+            if isinstance(side, str) and "base64," in side:
+                data = base64.b64decode(side.partition("base64,")[2].partition('"')[0])
+                assert REF.repo_id.encode() not in data
+        for name in ("left", "right", "status", "reveal"):
+            assert "tiny-model" not in str(getattr(bout, name))
+    with open(blind_file(png(1, "made by org/tiny-model")), "rb") as file:
+        assert b"tiny-model" not in file.read()
+
+
+def test_both_sides_share_prompt_and_seed() -> None:
+    images = FakeImages()
+    compared(ImageBattlePage(images, FakeStore(), "salt"))
+    (_, first), (_, second) = images.asked
+    assert first.seed == second.seed
+    assert first.prompt == second.prompt
+    assert {first.steps, second.steps} == {4, 20}
+
+
+def test_a_vote_saves_both_pictures_once() -> None:
+    store = FakeStore()
+    page = ImageBattlePage(FakeImages(), store, "salt")
+    which = battle_id(compared(page))
+    bout = Bout(*page.vote("left", which, "rounder", "visitor")[:-1])
+    assert "tiny-model" in bout.reveal
+    rows = list(store.kept.values())
+    (preferred,) = [row for row in rows if isinstance(row, ImagePreferenceRow)]
+    battle = page.battles.get(which)
+    assert preferred.chosen == battle.left.png
+    assert preferred.rejected == battle.right.png
+    assert len(rows) == 2
+    page.vote("right", which, "", "visitor")
+    assert list(store.kept.values()) == rows
+
+
+def test_the_same_twice_is_refused() -> None:
+    page = ImageBattlePage(FakeImages(), FakeStore(), "salt")
+    with pytest.raises(gr.Error, match="would draw alike"):
+        list(page.compare("a star", "", 4, 3.5, "", 4, 3.5, "", 64, 64, ""))
+
+
+def test_taking_the_text_out_leaves_the_pixels() -> None:
+    import io
+
+    from PIL import Image
+
+    told, bare = png(5, "secret"), without_text(png(5, "secret"))
+    assert b"secret" in told
+    assert b"secret" not in bare
+    assert Image.open(io.BytesIO(told)).tobytes() == Image.open(io.BytesIO(bare)).tobytes()
+    for cut in (b"", b"GIF89a", told[:-6], told[:20]):
+        with pytest.raises(ValueError, match="PNG"):
+            without_text(cut)
+    assert "Waiting" in preview_html(None)
