@@ -75,11 +75,15 @@ class Battles(Generic[B]):
 
     def get(self, battle_id: str | None) -> B:
         """The battle of that id, or `UserInputError` when it is gone (a restart, or too long ago)."""
-        with self._lock:
-            battle = self._battles.get(battle_id or "")
+        battle = self.find(battle_id)
         if battle is None:
             raise UserInputError("This comparison is no longer open. Compare again to vote.")
         return battle
+
+    def find(self, battle_id: str | None) -> B | None:
+        """As `get`; None when it is gone."""
+        with self._lock:
+            return self._battles.get(battle_id or "")
 
     def finish(self, battle: B) -> None:
         """Both sides are there: from now on a vote counts."""

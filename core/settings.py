@@ -31,7 +31,9 @@ VARIABLES: tuple[Variable, ...] = (
         "PROVING_DATASET", "", "Hub dataset repo id for the feedback; empty: the folder `dataset/` in the data folder."
     ),
     Variable("PROVING_CHAT_MODEL", "", "Model at start: repo id[@revision] or a local folder; empty: the bundled one."),
-    Variable("PROVING_IMAGE_MODEL", "", "Image model at start: repo id[@revision] or a local folder; empty: the bundled one."),
+    Variable(
+        "PROVING_IMAGE_MODEL", "", "Image model at start: repo id[@revision] or a local folder; empty: the bundled one."
+    ),
     Variable(
         "PROVING_LOCAL_ONLY", "0", "1: no prompt ever leaves this machine. This version has no remote engine at all."
     ),

@@ -13,6 +13,7 @@ import gradio as gr
 
 from components.battles import Battle, Battles
 from components.errors import shown_to_user
+from components.numbers import bytes_of
 from components.progress import progress_line
 from components.side_by_side import side_by_side
 from components.transcript import figures, shown_messages, text_message, thumbs
@@ -21,7 +22,7 @@ from core.capture import MOST_COMMENT
 from core.chat import GenerationSettings, Reply, check_messages
 from core.comparison import OUTCOMES, Outcome, Vote, rows_of
 from core.conversation import Conversation
-from core.errors import AppError, UserInputError
+from core.errors import UserInputError
 from core.feedback import saved_sentence
 from core.identity import now, pseudonym
 from core.protocols import ChatRouter, FeedbackStore
@@ -158,7 +159,7 @@ class BattlePage:
             [
                 view.text, chat.conversation, shared.pinned, chat.system,
                 view.first_model, view.first_temperature, view.second_model, view.second_temperature,
-                chat.top_p, chat.max_new_tokens, view.battle,
+                chat.top_p, chat.max_new_tokens, view.battle, view.comment, chat.running,
             ],
             outputs,
             api_visibility="private",
@@ -171,7 +172,7 @@ class BattlePage:
         for outcome, button in view.votes.items():
             button.click(
                 self.vote,
-                [gr.State(outcome), view.battle, view.comment, shared.visitor],
+                [gr.State(outcome), view.battle, view.comment, shared.visitor, chat.conversation],
                 [*outputs, shared.outbox],
                 api_visibility="private",
                 show_progress="hidden",
@@ -179,20 +180,25 @@ class BattlePage:
             )
         chat.mode.change(
             self.switch,
-            chat.mode,
+            [chat.mode, chat.conversation, view.battle, chat.running],
             [chat.single, view.group, chat.chatbot],
             api_visibility="private",
             show_progress="hidden",
         )
 
-    def switch(self, mode: str) -> tuple[Any, Any, Any]:
+    def switch(
+        self, mode: str, conversation: Conversation, battle_id: str | None, running: str | None
+    ) -> tuple[Any, Any, Any]:
         """Show the composer of the chosen mode; the two sides need the room more than the conversation does."""
         comparing = mode == "compare"
-        return (
-            gr.Column(visible=not comparing),
-            gr.Column(visible=comparing),
-            gr.Chatbot(height=200 if comparing else 460),
-        )
+        height = 200 if comparing else 460
+        chatbot = gr.Chatbot(height=height)
+        if running is None:
+            # A question that is not voted on stands above its two sides, and is no part of the conversation yet.
+            battle = self.battles.find(battle_id) if comparing else None
+            shown = conversation if battle is None or battle.outcome else battle.asked
+            chatbot = gr.Chatbot(value=shown_messages(shown), feedback_value=thumbs(shown), height=height)
+        return gr.Column(visible=not comparing), gr.Column(visible=comparing), chatbot
 
     def compare(
         self,
@@ -207,9 +213,16 @@ class BattlePage:
         top_p: float,
         max_new_tokens: float,
         open_battle: str | None,
+        comment: str = "",
+        running: str | None = None,
     ) -> Iterator[Bout]:
         """Ask both contenders and show their answers in step, without names."""
         with shown_to_user():
+            if running is not None:
+                raise UserInputError("An answer is being written. Stop it first, or wait for its end.")
+            before = self.battles.find(open_battle)
+            if comment.strip() and before is not None and before.finished_at and not before.outcome:
+                raise UserInputError("Your reason is not saved yet. Vote first, or empty the box, then compare again.")
             asked = conversation.with_system(system).ask(text)
             check_messages(asked.messages())
             contenders = [
@@ -220,6 +233,8 @@ class BattlePage:
                 raise UserInputError(
                     "The two contenders are the same model at temperature 0 and would answer alike. Change one of them."
                 )
+            for ref, _ in contenders:
+                self._refuse_download(ref)
             if secrets.randbelow(2):
                 contenders.reverse()
             yield opening(asked)
@@ -229,9 +244,18 @@ class BattlePage:
                         if step.stage != "ready":
                             yield waiting(progress_line(step))
                 yield from self._run(asked, contenders)
-            except AppError:
+            except Exception:
                 yield voided(conversation, text)
                 raise
+
+    def _refuse_download(self, ref: ModelRef) -> None:
+        """Bytes are fetched where their number is said first: on the card."""
+        plan = self.router.plan(ref)
+        if not plan.ready:
+            raise UserInputError(
+                f"{ref.repo_id} is not on this machine ({bytes_of(plan.download_bytes)} to download). Open its card and "
+                "choose Download and use, then compare."
+            )
 
     def _ref(self, model: str | None, pinned: ModelRef | None) -> ModelRef:
         if not model or model == PINNED:
@@ -253,7 +277,7 @@ class BattlePage:
                     raise sides.failed
                 if not sides.done:
                     yield streaming((sides.texts[0], sides.texts[1]), None)
-        except AppError:
+        except Exception:
             for answer in answers:
                 answer.cancel()
             raise
@@ -271,7 +295,14 @@ class BattlePage:
                     answer.cancel()
             return gr.Button(interactive=False)
 
-    def vote(self, outcome: Outcome, battle_id: str | None, comment: str, visitor: str) -> tuple[Any, ...]:
+    def vote(
+        self,
+        outcome: Outcome,
+        battle_id: str | None,
+        comment: str,
+        visitor: str,
+        conversation: Conversation | None = None,
+    ) -> tuple[Any, ...]:
         """Save a vote, then show the names. A second click on the same battle changes nothing."""
         with shown_to_user():
             if outcome not in OUTCOMES:
@@ -295,7 +326,7 @@ class BattlePage:
             again = "" if counted == outcome else "This comparison was voted on before; the first vote stands. "
             status = self.store.status()
             return (
-                *decided(battle, counted, again + saved_sentence(status)),
+                *decided(battle, counted, conversation, again + saved_sentence(status)),
                 waiting_badge(status.waiting),
             )
 
@@ -342,12 +373,17 @@ def voided(conversation: Conversation, text: str) -> Bout:
     )  # fmt: skip
 
 
-def decided(battle: Battle, outcome: Outcome, status: str) -> Bout:
-    """The screen after the vote: names and figures, and the conversation goes on from the better answer."""
+def decided(battle: Battle, outcome: Outcome, conversation: Conversation | None, status: str) -> Bout:
+    """The screen after the vote: names and figures, and the conversation goes on from the better answer.
+
+    What was said in it while the battle was open stays the current path; the battle is then a branch.
+    """
     assert battle.left is not None
     assert battle.right is not None
     winner = {"left": battle.left, "right": battle.right, "tie": battle.left, "both_bad": None}[outcome]
-    went_on = battle.asked.answer(winner) if winner else back_before(battle.asked)
+    before = back_before(battle.asked)
+    branch = battle.asked.answer(winner) if winner else before
+    went_on = (before if conversation is None else conversation).joined(branch, before.tip)
     skip = gr.skip()
     return Bout(
         skip, gr.Chatbot(value=shown_messages(went_on), feedback_value=thumbs(went_on)), went_on, skip, skip,

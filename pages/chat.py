@@ -316,9 +316,7 @@ class ChatPage:
             if reply.finish == "cancelled" and not reply.content:
                 yield self._settled(before, given_back, "Stopped.")
             else:
-                yield self._settled(
-                    asked.answer(reply), gr.skip(), "Stopped." if reply.finish == "cancelled" else ""
-                )
+                yield self._settled(asked.answer(reply), gr.skip(), "Stopped." if reply.finish == "cancelled" else "")
         except Exception:
             yield self._settled(before, given_back, "")
             raise

@@ -13,8 +13,9 @@ from core.errors import AppError
 from core.protocols import Answer
 from core.refs import ModelRef
 
-# A listener is woken at most this often between its first delta and the last: a browser needs no more.
-BATCH_SECONDS = 0.05
+# A listener is woken at most this often between its first delta and the last: a browser needs no more, and every wake
+# takes a processor from the model.
+BATCH_SECONDS = 0.08
 # How long an answer waits for its very first listener when the grace time is shorter.
 FIRST_LISTENER_SECONDS = 10.0
 MOST_KEPT = 256
@@ -41,6 +42,7 @@ class BufferedAnswer:
         self._orphan_seconds = orphan_seconds
         self._started = monotonic() if started is None else started
         self._changed = threading.Condition()
+        self._over = threading.Event()
         self._pieces: list[str] = []
         self._finish: Finish | None = None
         self._usage: Usage | None = None
@@ -81,9 +83,10 @@ class BufferedAnswer:
         position, next_look = 0, 0.0
         try:
             while True:
+                # Not on the condition, which every token would wake.
+                self._over.wait(max(0.0, next_look - monotonic()))
                 with self._changed:
                     self._changed.wait_for(lambda at=position: self.done or len(self._pieces) > at)  # type: ignore[misc]
-                    self._changed.wait_for(lambda: self.done, max(0.0, next_look - monotonic()))
                     text, position = "".join(self._pieces[position:]), len(self._pieces)
                     finish, usage, error = self._finish, self._usage, self._error
                 if finish:
@@ -144,6 +147,7 @@ class BufferedAnswer:
             first = now if self._first is None else self._first
             self._usage = Usage(self._prompt_tokens, self._tokens, first - self._started, now - self._started)
             self._finish, self._error = finish, error
+            self._over.set()
             self._stop_timer()
             self._changed.notify_all()
 

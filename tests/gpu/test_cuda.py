@@ -37,6 +37,7 @@ def test_the_same_seed_draws_the_same_answer_on_cuda(tmp_path: Path) -> None:
     ref = router.start_model()
     settings = GenerationSettings(24, temperature=1.0, seed=11)
     texts = {
-        "".join(delta.text for delta in router.start(ref, (Message("user", "go"),), settings).listen()) for _ in range(2)
+        "".join(delta.text for delta in router.start(ref, (Message("user", "go"),), settings).listen())
+        for _ in range(2)
     }
     assert len(texts) == 1

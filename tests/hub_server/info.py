@@ -76,16 +76,12 @@ def describe(
         row["siblings"] = siblings(commit, blobs=blobs)
     if security:
         levels = repo.metadata.get("security")
-        issues = [
-            {"path": path, "level": level} for path, level in dict(levels or {}).items() if level != "safe"
-        ]
+        issues = [{"path": path, "level": level} for path, level in dict(levels or {}).items() if level != "safe"]
         row["securityRepoStatus"] = {"scansDone": True, "filesWithIssues": issues}
     return row
 
 
-def list_row(
-    repo: Repository, expand: frozenset[str], *, full: bool, card: bool, config: bool
-) -> dict[str, object]:
+def list_row(repo: Repository, expand: frozenset[str], *, full: bool, card: bool, config: bool) -> dict[str, object]:
     """Return one row of `list_models` or `list_datasets`."""
     wanted = expand or _LIST_ROW | (_FULL_LIST_ROW if full or repo.kind != "model" else frozenset())
     if card or (full and repo.kind != "model"):

@@ -18,9 +18,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
 _BOUND = re.compile(r"(min|max):(\d+(?:\.\d+)?)([KMBT]?)", re.IGNORECASE)
 
 
-def list_reply(
-    repos: Sequence[Repository], kind: Kind, request: RecordedRequest, url: str, page_size: int
-) -> Reply:
+def list_reply(repos: Sequence[Repository], kind: Kind, request: RecordedRequest, url: str, page_size: int) -> Reply:
     """Answer `list_models` and `list_datasets`."""
     expand = check_expand(kind, request.query.get("expand", []))
     options = {
@@ -43,9 +41,7 @@ def list_reply(
     return json_reply([list_row(repo, expand, **options) for repo in page], headers=headers)
 
 
-def paginate(
-    rows: Sequence, request: RecordedRequest, url: str, page_size: int
-) -> tuple[Sequence, dict[str, str]]:
+def paginate(rows: Sequence, request: RecordedRequest, url: str, page_size: int) -> tuple[Sequence, dict[str, str]]:
     """Cut one page out of the rows and return it with the Link header to the next one."""
     size = page_size
     if (limit := request.first("limit")) is not None:
@@ -70,9 +66,7 @@ def _cursor_position(cursor: str | None) -> int:
         raise Refusal(400, "Invalid cursor") from None
 
 
-def _matches(
-    repo: Repository, facts: dict, request: RecordedRequest, bounds: tuple[float, float] | None
-) -> bool:
+def _matches(repo: Repository, facts: dict, request: RecordedRequest, bounds: tuple[float, float] | None) -> bool:
     query = request.query
     if not set(query.get("filter", [])) <= set(facts["tags"]):
         return False

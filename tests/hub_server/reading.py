@@ -55,9 +55,7 @@ def list_tree(call: Call) -> Reply:
     if folder not in commit.trees:
         raise Refusal(404, f"{folder} does not exist on {call.revision}", "EntryNotFound")
     start = f"{folder}/" if folder else ""
-    names = [
-        path for path in (*commit.files, *commit.trees) if path and path.startswith(start) and path != folder
-    ]
+    names = [path for path in (*commit.files, *commit.trees) if path and path.startswith(start) and path != folder]
     if not call.request.flag("recursive"):
         names = [path for path in names if "/" not in path.removeprefix(start)]
     expand = call.request.flag("expand")

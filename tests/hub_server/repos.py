@@ -15,9 +15,7 @@ from tests.hub_server.web import Refusal
 
 Kind = Literal["model", "dataset", "space"]
 PREFIXES: dict[str, str] = {"model": "", "dataset": "datasets/", "space": "spaces/"}
-_REPO_ID = re.compile(
-    r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}(?<![.-])(?<!\.git)"
-)
+_REPO_ID = re.compile(r"(?!.*(?:--|\.\.))(?:[A-Za-z0-9][\w.-]{0,95}/)?[A-Za-z0-9_][\w.-]{0,95}(?<![.-])(?<!\.git)")
 _GITATTRIBUTES = b"".join(
     f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n".encode()
     for suffix in ("bin", "gguf", "onnx", "parquet", "png", "pt", "safetensors", "zip")
@@ -139,9 +137,7 @@ class Repository:
         if token.belongs_to(self.owner):
             return
         if token.user not in self.access:
-            raise Refusal(
-                403, f"{about} and you are not in the authorized list. Ask for access.", "GatedRepo"
-            )
+            raise Refusal(403, f"{about} and you are not in the authorized list. Ask for access.", "GatedRepo")
         if token.role == "fineGrained" and not token.can_read_gated_repos:
             message = "Please enable access to public gated repositories in your fine-grained token settings"
             raise Refusal(403, message, "GatedRepo")

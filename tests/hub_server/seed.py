@@ -39,9 +39,7 @@ def safetensors(shapes: dict[str, list[int]], dtype: str = "F32") -> bytes:
     return len(text).to_bytes(8, "little") + text + bytes(end)
 
 
-def model_files(
-    title: str, license: str = "apache-2.0", task: str = "text-generation", base: str = "[]"
-) -> dict:
+def model_files(title: str, license: str = "apache-2.0", task: str = "text-generation", base: str = "[]") -> dict:
     """Return the files of a tiny model repository with a card."""
     config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama"}
     return {

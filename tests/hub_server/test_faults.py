@@ -110,14 +110,10 @@ class TestFaults:
 
     def test_a_reply_can_be_altered(self, hub: HubServer, api: HfApi, tmp_path: Path) -> None:
         hub.add_model("alice/m", {"a.txt": b"abc"})
-        hub.fail_next(
-            "GET /api/models/*", Alter(lambda reply: Reply(200, b"<html>", {"Content-Type": "text/html"}))
-        )
+        hub.fail_next("GET /api/models/*", Alter(lambda reply: Reply(200, b"<html>", {"Content-Type": "text/html"})))
         with pytest.raises(json.JSONDecodeError):
             api.model_info("alice/m")
-        hub.fail_next(
-            "GET */resolve/*", Alter(lambda reply: Reply(reply.status, reply.body[::-1], reply.headers))
-        )
+        hub.fail_next("GET */resolve/*", Alter(lambda reply: Reply(reply.status, reply.body[::-1], reply.headers)))
         path = api.hf_hub_download("alice/m", "a.txt", cache_dir=tmp_path)
         assert Path(path).read_bytes() == b"cba"
 

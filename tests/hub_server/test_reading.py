@@ -124,9 +124,7 @@ class TestLists:
         assert full.sha == catalogue.head("alice/Small-Llama")
         assert full.card_data.license == "mit"
 
-    def test_private_models_are_listed_for_their_owner_only(
-        self, catalogue: HubServer, client: Client
-    ) -> None:
+    def test_private_models_are_listed_for_their_owner_only(self, catalogue: HubServer, client: Client) -> None:
         assert "bob/hidden-llama" in {model.id for model in client("hf_bob").list_models()}
         assert "bob/hidden-llama" not in {model.id for model in client(False).list_models()}
 
