@@ -2,15 +2,18 @@
 (() => {
   const field = (id) => document.querySelector(`#${id} textarea, #${id} input`);
 
+  let arrived = false;
   window.provingAddress = (query) => {
+    const first = !arrived;
+    arrived = true;
     if (!query || query === window.location.search.replace(/^\?/, "")) return query;
     // Gradio's own parameters (__theme, say) stay in the address.
     const kept = new URLSearchParams(window.location.search);
     ["tab", "model", "revision"].forEach((k) => kept.delete(k));
     const rest = kept.toString();
     const next = query + (rest ? "&" + rest : "");
-    // The first address of a visit replaces the bare one: back must leave the page, not stand still.
-    if (!window.location.search.includes("tab=")) window.history.replaceState({}, "", "?" + next);
+    // The first address of a visit replaces the one that was typed: back must leave the page, not stand still.
+    if (first) window.history.replaceState({}, "", "?" + next);
     else if ("?" + next !== window.location.search) window.history.pushState({}, "", "?" + next);
     // On a Space the page stands in a frame: the outer address follows by message.
     if (window.parent !== window) window.parent.postMessage({ queryString: next }, "https://huggingface.co");

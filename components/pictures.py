@@ -82,8 +82,8 @@ def used(recipe: Recipe, what: str) -> tuple[Any, ...]:
         return skip if value is None or value == "" else value
 
     if what == "seed":
-        return (*[skip] * 7, known(settings.seed), skip, skip)
-    seed = None if what == "remix" else known(settings.seed)
+        return (*[skip] * 7, skip if settings.seed is None else str(settings.seed), skip, skip)
+    seed = "" if what == "remix" else skip if settings.seed is None else str(settings.seed)
     return (
         known(settings.prompt), settings.negative_prompt, known(settings.width), known(settings.height),
         known(settings.steps), known(settings.guidance), known(settings.scheduler), seed, 1, skip,

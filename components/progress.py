@@ -18,7 +18,7 @@ def progress_line(step: Progress) -> str:
     text = STAGES[step.stage]
     if step.unit == "bytes" and step.done:
         text += f": {bytes_of(step.done)}" + (f" of {bytes_of(step.total)}" if step.total else "")
-    elif step.total:
+    elif step.total and step.done:
         text += f": {step.done} of {step.total} {step.unit}".rstrip()
     share = f' style="width:{min(100.0, 100 * step.done / step.total):.1f}%"' if step.total else ""
     moving = "" if share else " pg-bar-open"

@@ -8,13 +8,20 @@ from uuid import uuid4
 
 from core.protocols import Answer
 
+LAST_WORDS_SECONDS = 1.0
+
 
 @dataclass(eq=False)
 class Run:
-    """One answer on its way. `stopped` holds even when the model was still being loaded at the click."""
+    """One answer on its way. `stopped` holds even when the model was still being loaded at the click.
+
+    `dropped` says that its conversation is gone: whoever follows it leaves the screen alone.
+    """
 
     id: str = field(default_factory=lambda: uuid4().hex)
     stopped: bool = False
+    dropped: bool = False
+    ended: threading.Event = field(default_factory=threading.Event)
     _answer: Answer | None = None
 
     def follow(self, answer: Answer) -> None:
@@ -28,6 +35,12 @@ class Run:
         self.stopped = True
         if self._answer is not None:
             self._answer.cancel()
+
+    def drop(self) -> None:
+        """End it and wait a moment for its last words, which must not come after what replaces them."""
+        self.dropped = True
+        self.stop()
+        self.ended.wait(LAST_WORDS_SECONDS)
 
 
 class Runs:
@@ -48,6 +61,7 @@ class Runs:
         """Nobody follows it any more."""
         with self._lock:
             self._runs.pop(run.id, None)
+        run.ended.set()
 
     def get(self, run_id: str | None) -> Run | None:
         """The run of that id while it is on its way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 import gradio as gr
@@ -123,6 +124,17 @@ def theme() -> gr.themes.Base:
     )
 
 
-def head() -> str:
-    """The outer stylesheet and the script, for the page's head."""
-    return f"<style>{FRAME.read_text(encoding='utf-8')}</style><script>{SCRIPT.read_text(encoding='utf-8')}</script>"
+def policy(endpoint: str) -> str:
+    """What the page may load: an answer or a message that names a picture elsewhere must not tell anybody it was read.
+
+    Pictures of cards come from the Hub, which hands the large ones to its own storage hosts.
+    """
+    hub = f"{escape(endpoint, quote=True)} https://*.hf.co https://*.huggingface.co"
+    pictures = f"img-src 'self' data: blob: {hub}; media-src 'self' data: blob:"
+    return f"{pictures}; frame-src 'self'; object-src 'none'; base-uri 'self'"
+
+
+def head(endpoint: str) -> str:
+    """What the page may load, the outer stylesheet and the script, for the page's head."""
+    allowed = f'<meta http-equiv="Content-Security-Policy" content="{policy(endpoint)}">'
+    return f"{allowed}<style>{FRAME.read_text(encoding='utf-8')}</style><script>{SCRIPT.read_text(encoding='utf-8')}</script>"

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
+from core.arguments import check_characters
 from core.errors import UserInputError
 from core.refs import ModelRef
 
@@ -153,6 +154,8 @@ def check_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
             f"The conversation has {size:,} characters; at most {MOST_CHARACTERS:,} can be sent. Shorten the message, "
             "or clear the conversation and send the part that matters."
         )
+    for message in messages:
+        check_characters(message.content, "The system prompt" if message.role == "system" else "The message")
     return messages
 
 

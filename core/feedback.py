@@ -12,10 +12,14 @@ RowState = Literal["waiting", "pushed", "refused", "withdrawn"]
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """The outcome of a save: the rows are on disk. `fresh` is False when they were there before (a second click)."""
+    """The outcome of a save: rows of these ids are on disk. `fresh` is False when they were there before (a second click).
+
+    `same` is False when what was there before says something else: then the rows given were not kept.
+    """
 
     ids: tuple[str, ...]
     fresh: bool
+    same: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ class BattlePage:
         top_p: float,
         max_new_tokens: float,
         open_battle: str | None,
-        comment: str = "",
+        comment: str | None = "",
         running: str | None = None,
     ) -> Iterator[Bout]:
         """Ask both contenders and show their answers in step, without names."""
@@ -221,7 +221,8 @@ class BattlePage:
             if running is not None:
                 raise UserInputError("An answer is being written. Stop it first, or wait for its end.")
             before = self.battles.find(open_battle)
-            if comment.strip() and before is not None and before.finished_at and not before.outcome:
+            # A box that was never shown is None.
+            if (comment or "").strip() and before is not None and before.finished_at and not before.outcome:
                 raise UserInputError("Your reason is not saved yet. Vote first, or empty the box, then compare again.")
             asked = conversation.with_system(system).ask(text)
             check_messages(asked.messages())

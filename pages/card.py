@@ -15,6 +15,7 @@ from components.errors import shown_to_user
 from components.numbers import bytes_of
 from components.progress import progress_line
 from core.address import Address
+from core.arguments import check_types
 from core.catalog import ModelCard
 from core.errors import AppError, UserInputError
 from core.protocols import ChatRouter, HubCatalog
@@ -179,6 +180,7 @@ class CardPage:
             kind: model. Cards of datasets and Spaces are not supported yet.
         """
         with shown_to_user():
+            check_types(text={"repo_id": repo_id, "revision": revision, "kind": kind})
             if kind != "model":
                 raise UserInputError("kind has to be model; cards of datasets and Spaces are not supported yet.")
             name, at = split_model(repo_id)
@@ -217,7 +219,7 @@ class CardPage:
         size = bytes_of(plan.download_bytes)
         return (
             gr.Button(f"Download {size} and use", visible=True, interactive=True),
-            f'<p class="pg-meta">{plan.files} files, {size}, from {escape(plan.source)}. Only what inference needs.</p>',
+            f'<p class="pg-meta">{plan.files} {"file" if plan.files == 1 else "files"}, {size}, from {escape(plan.source)}. Only what inference needs.</p>',
         )
 
 

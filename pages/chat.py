@@ -148,22 +148,12 @@ class ChatPage:
         stream = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
         busy = [*common, view.running]
-        streams = [
-            gr.on([view.text.submit, view.send.click], self.send, [view.text, *busy], outputs, **stream),
-            view.chatbot.example_select(self.send_example, busy, outputs, **stream),
-            gr.on([view.again.click, view.chatbot.retry], self.regenerate, busy, outputs, **stream),
-            view.chatbot.edit(self.edit, busy, outputs, **stream),
-        ]
+        gr.on([view.text.submit, view.send.click], self.send, [view.text, *busy], outputs, **stream)
+        view.chatbot.example_select(self.send_example, busy, outputs, **stream)
+        gr.on([view.again.click, view.chatbot.retry], self.regenerate, busy, outputs, **stream)
+        view.chatbot.edit(self.edit, busy, outputs, **stream)
         view.stop.click(self.stop, view.running, view.stop, **quick)
-        # A stream that went on would put its answer into the conversation that was cleared.
-        gr.on(
-            [view.clear.click, view.chatbot.clear],
-            self.clear,
-            [view.text, view.system, view.running],
-            outputs,
-            cancels=streams,
-            **quick,
-        )
+        gr.on([view.clear.click, view.chatbot.clear], self.clear, [view.system, view.running], outputs, **quick)
         view.chatbot.like(
             self.rate,
             [view.conversation, shared.visitor],
@@ -250,11 +240,11 @@ class ChatPage:
                 run.stop()
             return gr.Button(interactive=False)
 
-    def clear(self, text: str, system: str, running: str | None) -> Update:
+    def clear(self, system: str, running: str | None) -> Update:
         """Start a new conversation; what is in the message box stays."""
         with shown_to_user():
             if (run := self.runs.get(running)) is not None:
-                run.stop()
+                run.drop()
             return Update(
                 gr.skip(), gr.Chatbot(value=[], feedback_value=[]), Conversation(system), None,
                 gr.Button(visible=True), gr.Button(visible=False), "",
@@ -308,17 +298,22 @@ class ChatPage:
                     break
                 if step.stage != "ready":
                     yield waiting(progress_line(step))
+            if run.dropped:
+                return
             if run.stopped:
                 yield self._settled(before, given_back, "Stopped.")
                 return
             yield waiting("")
             reply = yield from self._follow(asked, run, pinned, settings)
+            if run.dropped:
+                return
             if reply.finish == "cancelled" and not reply.content:
                 yield self._settled(before, given_back, "Stopped.")
             else:
                 yield self._settled(asked.answer(reply), gr.skip(), "Stopped." if reply.finish == "cancelled" else "")
         except Exception:
-            yield self._settled(before, given_back, "")
+            if not run.dropped:
+                yield self._settled(before, given_back, "")
             raise
         finally:
             self.runs.close(run)
@@ -331,7 +326,7 @@ class ChatPage:
         text = ""
         for delta in paced(answer.listen()):
             text += delta.text
-            if delta.finish is None:
+            if delta.finish is None and not run.dropped:
                 yield writing(asked, text)
         return answer.reply()
 
@@ -364,7 +359,8 @@ def asking(asked: Conversation, running: str) -> Update:
 
 def waiting(status: str) -> Update:
     """Only the status line changes while the model is being prepared."""
-    return Update(*[gr.skip()] * 6, status)
+    skip = gr.skip()
+    return Update(skip, skip, skip, skip, skip, skip, status)
 
 
 def writing(asked: Conversation, partial: str) -> Update:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from components.api import expose
 from components.errors import shown_to_user
 from components.pace import paced
+from core.arguments import check_types
 from core.chat import GenerationSettings, Message, check_messages, check_settings, messages_from
 from core.errors import UserInputError
 from core.protocols import ChatRouter
@@ -54,6 +55,12 @@ class ChatApi:
             stop: Strings that end the answer; they are not part of it.
         """
         with shown_to_user():
+            check_types(
+                text={"message": message, "model": model, "system": system, "adapter": adapter},
+                whole={"max_new_tokens": max_new_tokens, "seed": seed, "top_k": top_k},
+                number={"temperature": temperature, "top_p": top_p, "repetition_penalty": repetition_penalty},
+                texts={"stop": stop},
+            )
             if adapter:
                 raise UserInputError("Adapters are not supported yet. Leave adapter out.")
             settings = check_settings(

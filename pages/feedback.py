@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -10,10 +11,11 @@ import gradio as gr
 from components.api import expose
 from components.errors import shown_to_user
 from components.rows import outbox_panel, row_cards
+from core.arguments import check_types
 from core.capture import answer_picked, messages_of, pair_row, prompt_of, provenance_of, recent_replies
 from core.chat import Message
 from core.conversation import Conversation
-from core.dataset import COLUMNS, Contender, RatingRow
+from core.dataset import COLUMNS, Contender, PreferenceRow, RatingRow
 from core.errors import UserInputError
 from core.feedback import saved_sentence
 from core.identity import pseudonym
@@ -51,7 +53,9 @@ class Captured(NamedTuple):
 
     said: Any
     prompt: Any
+    first_from: Any
     first: Any
+    second_from: Any
     second: Any
     why: Any
     better: Any
@@ -138,7 +142,7 @@ class FeedbackPage:
             view.config,
             [view.upload_said, view.health, view.newest, shared.outbox],
             api_visibility="private",
-            show_progress_on=view.upload_said,
+            show_progress="hidden",
             concurrency_limit=4,
         )
         view.first_from.input(
@@ -151,11 +155,11 @@ class FeedbackPage:
             self.capture,
             [
                 view.prompt, view.first_from, view.first, view.second_from, view.second, view.better, view.why,
-                chat.conversation, shared.visitor,
+                chat.conversation, shared.visitor, view.config,
             ],
             [
-                view.said, view.prompt, view.first, view.second, view.why, view.better, view.health, view.newest,
-                shared.outbox,
+                view.said, view.prompt, view.first_from, view.first, view.second_from, view.second, view.why, view.better,
+                view.health, view.newest, shared.outbox,
             ],
             **quick,
         )  # fmt: skip
@@ -188,9 +192,10 @@ class FeedbackPage:
             wanted = next((name for name in COLUMNS if name == config), None)
             return row_cards(self.store.newest(SHOWN_ROWS, wanted))
 
-    def upload(self, config: str) -> tuple[str, str, str, str]:
+    def upload(self, config: str) -> Iterator[tuple[Any, ...]]:
         """Send what waits, now, and say how it went."""
         with shown_to_user():
+            yield '<p class="pg-meta" role="status">Sending what waits</p>', gr.skip(), gr.skip(), gr.skip()
             status = self.store.upload_now()
             if status.last_error and status.waiting:
                 said = f'<div class="pg-error">{status.waiting} still waiting. They are safe on this machine.</div>'
@@ -198,7 +203,7 @@ class FeedbackPage:
                 said = f'<p class="pg-meta">{status.waiting} still on the way.</p>'
             else:
                 said = '<p class="pg-meta">Nothing is waiting.</p>'
-            return said, *self.look(config)
+            yield said, *self.look(config)
 
     def pick(self, reply_id: str, conversation: Conversation, prompt: str) -> tuple[Any, Any]:
         """Fill an answer, and the prompt if it is empty, from one of my replies."""
@@ -220,6 +225,7 @@ class FeedbackPage:
         why: str,
         conversation: Conversation,
         visitor: str,
+        config: str = "",
     ) -> Captured:
         """Save a pair that was typed, pasted or picked."""
         with shown_to_user():
@@ -245,7 +251,7 @@ class FeedbackPage:
             self.store.save([row])
             status = self.store.status()
             said = f'<p class="pg-meta" role="status">{saved_sentence(status)}</p>'
-            return Captured(said, "", "", "", "", None, *self.look(""))
+            return Captured(said, "", "", "", "", "", "", None, *self.look(config))
 
     def submit_preference(
         self,
@@ -273,6 +279,13 @@ class FeedbackPage:
             id: A UUID of your own: the same call twice is then one row.
         """
         with shown_to_user():
+            check_types(
+                text={
+                    "chosen_model": chosen_model, "rejected_model": rejected_model, "comment": comment, "rater": rater,
+                    "id": id,
+                },
+                texts={"reasons": reasons},
+            )  # fmt: skip
             row = pair_row(
                 prompt=messages_of(prompt, "user", "prompt"),
                 chosen=messages_of(chosen, "assistant", "chosen"),
@@ -280,8 +293,7 @@ class FeedbackPage:
                 makers=(self._maker(chosen_model), self._maker(rejected_model)),
                 provenance=provenance_of(source="api", comment=comment, reasons=reasons, rater=rater, row_id=id),
             )
-            self.store.save([row])
-            return {"id": row.provenance.id, "state": "saved"}
+            return self._kept(row)
 
     def submit_rating(
         self,
@@ -309,6 +321,7 @@ class FeedbackPage:
         with shown_to_user():
             if not isinstance(label, bool):
                 raise UserInputError("label has to be true or false.")
+            check_types(text={"model": model, "comment": comment, "rater": rater, "id": id}, texts={"reasons": reasons})
             row = RatingRow(
                 provenance_of(source="api", comment=comment, reasons=reasons, rater=rater, row_id=id),
                 prompt=messages_of(prompt, "user", "prompt"),
@@ -316,14 +329,22 @@ class FeedbackPage:
                 label=label,
                 by=self._maker(model),
             )
-            self.store.save([row])
-            return {"id": row.provenance.id, "state": "saved"}
+            return self._kept(row)
 
     def feedback_status(self) -> dict[str, Any]:
         """How many rows are saved, waiting, pushed and refused, where they go, and the last commit and error."""
         with shown_to_user():
             record = asdict(self.store.status())
             return {**record, "warnings": list(record["warnings"])}
+
+    def _kept(self, row: PreferenceRow | RatingRow) -> dict[str, Any]:
+        """Save a row of the API; the same call again is the same row, another one under its id is refused."""
+        if not self.store.save([row]).same:
+            raise UserInputError(
+                f"The id {row.provenance.id} belongs to a row that says something else, which was kept. Nothing was saved "
+                "now; use another id, or leave it out."
+            )
+        return {"id": row.provenance.id, "state": "saved"}
 
     def _maker(self, model: str) -> Contender:
         if not model:

@@ -18,6 +18,7 @@ from core.images import ImageSettings, Picture
 from core.protocols import Drawing, ImageRouter
 from core.recipe import Recipe
 from core.refs import ModelRef
+from pages.chat import seed_of
 from pages.shared import Shared
 
 OWN_SCHEDULER = ("The model's own", "")
@@ -46,7 +47,7 @@ class ImagesView:
     steps: gr.Slider
     guidance: gr.Slider
     scheduler: gr.Dropdown
-    seed: gr.Number
+    seed: gr.Textbox
     batch: gr.Slider
     keep_prompt: gr.Checkbox
     recipe: gr.HTML
@@ -132,7 +133,7 @@ class ImagesPage:
                     steps = gr.Slider(1, 100, value=20, step=1, label="Steps", elem_id="image-steps")
                     guidance = gr.Slider(0, 20, value=3.5, step=0.1, label="Guidance", elem_id="image-guidance")
                     scheduler = gr.Dropdown([OWN_SCHEDULER], value="", label="Scheduler", elem_id="image-scheduler")
-                    seed = gr.Number(value=None, precision=0, label="Seed", info="Empty: random, and shown.")
+                    seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="image-seed")
                     batch = gr.Slider(1, 4, value=1, step=1, label="Pictures at once")
                     keep_prompt = gr.Checkbox(value=True, label="Write the prompt into the file")
                 with gr.Accordion("Recipe", open=True, elem_id="recipe-panel"):
@@ -227,7 +228,7 @@ class ImagesPage:
         steps: float,
         guidance: float,
         scheduler: str,
-        seed: float | None,
+        seed: str | float | None,
         batch: float,
         keep_prompt: bool,
         drawn: tuple[Picture, ...],
@@ -389,13 +390,15 @@ def settings_of(
     steps: float,
     guidance: float,
     scheduler: str,
-    seed: float | None,
+    seed: str | float | None,
     batch: float,
     keep_prompt: bool,
     *,
     guided: bool,
 ) -> ImageSettings:
     """The controls as settings; the engine checks them against the model."""
+    # A text box: gradio shows an empty number as 0 and sends it.
+    seed = seed_of(seed) if isinstance(seed, str) else seed
     try:
         return ImageSettings(
             prompt,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -12,8 +13,9 @@ from components.api import expose
 from components.errors import shown_to_user
 from components.results import ON_LOAD, SKELETON, results
 from core.address import Address
+from core.arguments import check_characters, check_types
 from core.catalog import SORTS, SearchQuery, SearchSource, Sort
-from core.errors import UserInputError
+from core.errors import AppError, UserInputError
 from core.protocols import HubCatalog
 from core.tasks import TASKS
 from pages.shared import Shared, show_card
@@ -99,8 +101,20 @@ class SearchPage:
         """A skeleton at once, then the rows."""
         yield SKELETON
         with shown_to_user():
-            query = query_of(text, task=task, sort=sort, source=source, limit=30)
-            yield results(self.catalog.search(query), filtered=bool(text.strip() or task))
+            try:
+                query = query_of(text, task=task, sort=sort, source=source, limit=30)
+                filtered = bool(text.strip() or task)
+                if query.source == "auto":
+                    # What is here needs no network; the Hub may take its time, or never answer.
+                    here = self.catalog.search(replace(query, source="local"))
+                    if here.rows:
+                        yield results(replace(here, notice="Asking the Hub …"), filtered=filtered)
+                yield results(self.catalog.search(query), filtered=filtered)
+            except Exception as error:
+                # A skeleton that stays would promise rows for ever.
+                said = str(error) if isinstance(error, AppError) else "The search did not work. Try again."
+                yield f'<div class="pg-error">{escape(said)}</div>'
+                raise
 
     def open(self, event: gr.EventData) -> tuple[gr.Tabs, Address, str]:
         """Show the card of the row that was chosen."""
@@ -154,6 +168,13 @@ class SearchPage:
             source: auto, hub or local.
         """
         with shown_to_user():
+            check_types(
+                text={
+                    "query": query, "kind": kind, "task": task, "library": library, "author": author, "gated": gated,
+                    "sort": sort, "source": source,
+                },
+                whole={"limit": limit},
+            )  # fmt: skip
             unbuilt = {
                 "language": language,
                 "license": license,
@@ -192,6 +213,7 @@ def query_of(
         raise UserInputError("source has to be auto, hub or local.")
     if not 1 <= limit <= MOST_ROWS:
         raise UserInputError(f"limit has to be between 1 and {MOST_ROWS}.")
+    check_characters(text, "The search text")
     if len(text) > 500:
         raise UserInputError("The search text is too long. Use a few words, 500 characters at most.")
     return SearchQuery(text.strip(), task, library, author, wanted, limit, known)

@@ -162,7 +162,9 @@ class FakeStore:
             self.kept |= dict(zip(ids, rows, strict=True))
             for row in rows:
                 self.kept.pop(row.provenance.supersedes or "", None)
-        return Saved(ids, fresh)
+        told = [{k: v for k, v in row.columns().items() if k != "created_at"} for row in rows]
+        kept = [{k: v for k, v in self.kept[i].columns().items() if k != "created_at"} for i in ids if i in self.kept]
+        return Saved(ids, fresh, same=told == kept)
 
     def withdraw(self, row_id: str) -> None:
         self.withdrawn.append(row_id)

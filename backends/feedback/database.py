@@ -111,6 +111,8 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         # Explicit transactions only; a connection is used by one thread at a time, not always the same.
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        # What people said is nobody else's on this machine; the files SQLite adds take over the mode.
+        self.path.chmod(0o600)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")

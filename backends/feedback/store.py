@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Sequence
@@ -35,7 +36,7 @@ class SqliteFeedbackStore:
         encoded = [encode(row) for row in rows]
         with self._database.write() as db:
             if self._already(db, ids):
-                return Saved(ids, fresh=False)
+                return Saved(ids, fresh=False, same=self._same(db, ids, [text for text, _ in encoded]))
             for row, (text, pictures) in zip(rows, encoded, strict=True):
                 self._insert(db, row, text, keep(db, pictures))
         self._outbox.wake()
@@ -114,6 +115,14 @@ class SqliteFeedbackStore:
             raise NotSaved("Not saved. This answer was given before and taken back; start a new one to answer again.")
         return bool(found)
 
+    def _same(self, db: sqlite3.Connection, ids: Sequence[str], texts: Sequence[str]) -> bool:
+        """Whether the rows of these ids say what `texts` say; when it was said does not count."""
+        for row_id, text in zip(ids, texts, strict=True):
+            kept = db.execute("SELECT columns FROM rows WHERE id = ?", (row_id,)).fetchone()
+            if kept is None or _said(kept[0]) != _said(text):
+                return False
+        return True
+
     def _insert(self, db: sqlite3.Connection, row: Row, text: str, picture_bytes: int) -> None:
         about = row.provenance
         cursor = db.execute(
@@ -137,6 +146,11 @@ class SqliteFeedbackStore:
             db.execute("INSERT INTO events (row, kind, at, by_row) VALUES (?, ?, ?, ?)", (seq, kind, now(), by_row))
             # For every destination: each takes the row out of its shard when it is the current one again.
             db.execute("UPDATE placements SET state = 'withdrawn' WHERE row = ?", (seq,))
+
+
+def _said(text: str) -> dict[str, object]:
+    columns: dict[str, object] = json.loads(text)
+    return {name: value for name, value in columns.items() if name not in ("created_at", "app_version")}
 
 
 def _stored(db: sqlite3.Connection, id_: str, config: str, text: str, state: str, shard: Any) -> StoredRow:

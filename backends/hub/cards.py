@@ -27,7 +27,7 @@ def hub_card(ref: ModelRef, parts: HubParts, endpoint: str) -> ModelCard:
     files = files_of(parts.info)
     readme, notices = _readme(parts.texts, mapping_of(parts.info.get("cardData")))
     config = None if isinstance(parts.texts.config, HubError) else parts.texts.config
-    evidence = Evidence(ref.revision, None if readme is None else readme.metadata, files, config, summary.gated, tags)
+    evidence = Evidence(ref.revision, _metadata(readme), files, config, summary.gated, tags)
     stated = license_of(evidence.metadata or {}, tags)
     return ModelCard(
         repo_id=ref.repo_id,
@@ -69,7 +69,7 @@ def local_card(model: LocalModel, folder: Folder, notices: tuple[str, ...] = ())
     absent: Mapping[str, object] | None = {} if model.registered and folder.files else None
     evidence = Evidence(
         model.ref.revision,
-        readme.metadata if readme else absent,
+        _metadata(readme) if readme else absent,
         folder.files or None,
         folder.config,
         row.summary.gated,
@@ -88,6 +88,13 @@ def local_card(model: LocalModel, folder: Folder, notices: tuple[str, ...] = ())
         gated=row.summary.gated,
         notices=notices,
     )
+
+
+def _metadata(readme: Readme | None) -> dict[str, object] | None:
+    """The card's metadata; None when there is no card, or what is there cannot be read: then nothing is known of it."""
+    if readme is None or (readme.error and not readme.metadata):
+        return None
+    return readme.metadata
 
 
 def _readme(texts: Texts, card_data: dict[str, object] | None) -> tuple[Readme | None, tuple[str, ...]]:

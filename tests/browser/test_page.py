@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.fakes import OTHER, REF, FakeRouter, FakeStore, services
 from tests.serving import served
@@ -140,4 +142,103 @@ def test_a_phone_has_no_sideways_scroll(browser: Browser, url: str, dark: bool) 
         expect(page.get_by_role("tab", name=name.capitalize())).to_have_attribute("aria-selected", "true")
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         assert wide <= 0, f"{name} is {wide} px too wide"
+    context.close()
+
+
+@contextmanager
+def slowly() -> Iterator[None]:
+    """Answers of a hundred words, a tenth of a second each."""
+    script, pause = ROUTER.script, threading.Event()
+    ROUTER.script = lambda messages, settings: ["word "] * 100
+    ROUTER.gate = lambda: pause.wait(0.1) and None
+    try:
+        yield
+    finally:
+        pause.set()
+        ROUTER.script, ROUTER.gate = script, None
+
+
+def test_an_empty_seed_is_not_zero(page: Page, url: str) -> None:
+    """gradio's number shows an empty value as 0 and sends it: every answer was then the same."""
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#chip summary")).to_contain_text("tiny-model")
+    page.locator("#chat-text textarea").fill("any seed")
+    page.locator("#send").click()
+    expect(page.locator(".pg-figures")).to_be_visible()
+    assert ROUTER.asked[-1][2].seed is None
+
+
+def test_what_went_wrong_does_not_cover_the_conversation(page: Page, url: str) -> None:
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#chip summary")).to_contain_text("tiny-model")
+    page.locator("#chat-text textarea").fill("still here")
+    page.locator("#send").click()
+    expect(page.locator(".pg-figures")).to_be_visible()
+    page.locator("#send").click()
+    expect(page.get_by_text("The message is empty")).to_be_visible()
+    expect(page.locator("#chatbot .error")).to_have_count(1)
+    expect(page.locator("#chatbot .error")).to_be_hidden()
+
+
+def test_clear_ends_an_answer_for_good_and_what_is_typed_meanwhile_stays(page: Page, url: str) -> None:
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#chip summary")).to_contain_text("tiny-model")
+    with slowly():
+        page.locator("#chat-text textarea").fill("go on and on")
+        page.locator("#send").click()
+        expect(page.locator("#chatbot")).to_contain_text("word word")
+        page.locator("#regenerate").click()
+        expect(page.get_by_text("An answer is being written")).to_be_visible()
+        page.locator("#chat-text textarea").fill("my next message")
+        page.get_by_role("button", name="Clear", exact=True).last.click()
+        expect(page.locator("#send")).to_be_visible()
+        # Longer than an answer's last words take to arrive.
+        page.wait_for_timeout(1500)
+    expect(page.locator("#chatbot")).not_to_contain_text("word")
+    expect(page.locator("#chat-text textarea")).to_have_value("my next message")
+    page.locator("#send").click()
+    expect(page.locator(".pg-figures")).to_have_count(1)
+    assert [message.content for message in ROUTER.asked[-1][1]] == ["my next message"]
+
+
+def test_a_picture_named_in_a_message_is_fetched_from_nobody(context: BrowserContext, url: str) -> None:
+    """A model that was told to could send what it read as part of an address."""
+    page = context.new_page()
+    blocked = []
+    page.on("requestfailed", lambda sent: blocked.append((sent.url, sent.failure)))
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#chip summary")).to_contain_text("tiny-model")
+    page.locator("#chat-text textarea").fill('![a](http://evil.invalid/1.png) <img src="http://evil.invalid/2.png">')
+    page.locator("#send").click()
+    expect(page.locator(".pg-figures")).to_be_visible()
+    expect(page.locator("#chatbot img[src*='evil']")).to_have_count(4)
+    refused = {address for address, failure in blocked if failure == "csp"}
+    assert refused == {"http://evil.invalid/1.png", "http://evil.invalid/2.png"}
+
+
+def test_back_leaves_the_page_however_its_address_was_written(page: Page, url: str) -> None:
+    page.goto("about:blank")
+    page.goto(f"{url}?__theme=light&tab=card&model={OTHER.repo_id}")
+    expect(page.locator("#card-head h2")).to_have_text(OTHER.repo_id)
+    expect(page).to_have_url(f"{url}?tab=card&model=org%2Fother-model&__theme=light")
+    page.go_back()
+    assert page.url == "about:blank"
+
+
+def test_on_a_phone_what_is_asked_for_stays_on_the_screen(browser: Browser, url: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#chip summary")).to_contain_text("tiny-model")
+    expect(page.locator("#send")).to_be_in_viewport(ratio=1)
+    page.get_by_text("Compare blind").click()
+    page.locator("#battle-text textarea").fill("which one")
+    page.locator("#compare").click()
+    for vote in ("#vote-left", "#vote-right", "#vote-tie", "#vote-bad"):
+        expect(page.locator(vote)).to_be_in_viewport(ratio=1)
+    page.locator("#vote-tie").click()
+    # The names of the sides do not run over the answers.
+    expect(page.locator("#side-left label")).to_contain_text("tiny-model")
+    label = page.locator("#side-left label").bounding_box()
+    assert label and label["height"] < 32
     context.close()

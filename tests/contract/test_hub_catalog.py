@@ -522,3 +522,15 @@ def test_importing_the_catalogue_is_cheap() -> None:
     code = "import sys, backends.hub.catalog, components.card_html; print([m for m in ('huggingface_hub', 'httpx2', 'markdown_it', 'nh3') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_metadata_that_cannot_be_read_is_not_a_missing_licence(tmp_path: Path) -> None:
+    """A card with broken front matter was reported as stating no licence, which nobody can know."""
+    with HubServer() as hub:
+        broken = b"---\nlicense: [apache-2.0\n  tags: {\n---\n# Card\n"
+        hub.add_model("org/broken", {"README.md": broken, "config.json": b"{}", "model.safetensors": b"x"})
+        catalog = Catalog(HubModels(hub.url, None), LocalModels((), tmp_path))
+        card = catalog.card(catalog.resolve("org/broken"))
+    assert card.metadata_error
+    assert "license-missing" not in {finding.id for finding in card.findings}
+    assert "license-unchecked" in {finding.id for finding in card.findings}

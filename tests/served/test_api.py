@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,8 @@ def test_search_models(client: Client) -> None:
         ({"sort": "stars"}, "sort has to be one of"),
         ({"source": "moon"}, "source has to be"),
         ({"limit": 0}, "limit has to be between"),
+        ({"limit": "abc"}, "limit has to be a whole number"),
+        ({"query": None}, "query has to be text"),
     ],
 )
 def test_what_is_not_built_is_refused_with_a_sentence(client: Client, arguments: dict[str, Any], says: str) -> None:
@@ -131,6 +134,10 @@ def test_chat_streams_the_whole_text_so_far(client: Client) -> None:
         ({"message": "x", "model": "no/such"}, "There is no model"),
         ({"message": "x", "history": [{"role": "robot", "content": "y"}]}, "role has to be"),
         ({"message": "x", "history": [{"role": "user"}]}, "history, entry 1"),
+        ({"message": "x", "stop": "END"}, "stop has to be a list of texts"),
+        ({"message": None}, "message has to be text; it is null"),
+        ({"message": "x", "temperature": "hot"}, "temperature has to be a number"),
+        ({"message": "x", "max_new_tokens": "8"}, "max_new_tokens has to be a whole number"),
     ],
 )
 def test_chat_refuses_with_a_sentence(client: Client, arguments: dict[str, Any], says: str) -> None:
@@ -186,6 +193,11 @@ def test_submit_preference_and_the_same_call_twice(client: Client) -> None:
     assert first == {"id": arguments["id"], "state": "saved"}
     assert client.predict(**arguments, api_name="/submit_preference") == first
     assert len(STORE.kept) == before + 1
+    # "saved" is never said of a row that was not kept.
+    with pytest.raises(AppError, match="says something else"):
+        client.predict(**{**arguments, "chosen": "other"}, api_name="/submit_preference")
+    with pytest.raises(AppError, match="says something else"):
+        client.predict("q", "a", True, id=arguments["id"], api_name="/submit_rating")
     row = STORE.kept[arguments["id"]]
     assert isinstance(row, PreferenceRow)
     columns = row.columns()
@@ -210,6 +222,8 @@ def test_submit_rating(client: Client) -> None:
         ({"prompt": "", "chosen": "a", "rejected": "b"}, "prompt is empty"),
         ({"prompt": "q", "chosen": "a", "rejected": "a"}, "are the same"),
         ({"prompt": "q", "chosen": "a", "rejected": "b", "id": "7"}, "UUID"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "reasons": "tone"}, "reasons has to be a list of texts"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b", "comment": None}, "comment has to be text"),
         ({"prompt": [{"role": "assistant", "content": "q"}], "chosen": "a", "rejected": "b"}, "end with the user"),
         ({"prompt": "q", "chosen": [{"role": "user", "content": "a"}], "rejected": "b"}, "only the assistant"),
         ({"prompt": "q", "chosen": "a", "rejected": "b", "chosen_model": "a b"}, "There is no model|not a repository"),
@@ -246,7 +260,9 @@ def test_the_same_are_mcp_tools_and_work(url: str) -> None:
             drawn = await session.call_tool("generate_image", {"prompt": "a pear", "seed": 3})
             return {tool.name for tool in tools}, answer, status, drawn
 
-    names, answer, status, drawn = anyio.run(talk)
+    # In a thread of its own: Playwright keeps a loop running in this one when the browser tests came first.
+    with ThreadPoolExecutor(1) as pool:
+        names, answer, status, drawn = pool.submit(anyio.run, talk).result()
     # gradio's MCP tells of a file by its address; what lies there is the file itself, recipe and all.
     address = "".join(part.text for part in drawn.content if part.type == "text")
     link = re.search(r"http://[^\s'\"]+\.png", address)

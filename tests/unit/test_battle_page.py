@@ -171,3 +171,55 @@ def test_the_conversation_goes_on_from_the_better_answer() -> None:
     assert [m.role for m in kept] == ["system", "user", "assistant", "user"]
     bad = Bout(*made.vote("both_bad", which, "", "v")[:-1])
     assert bad.conversation.path() == after.conversation.path()
+
+
+def test_what_was_said_while_a_battle_was_open_is_not_taken_back_by_the_vote() -> None:
+    made = page()
+    which = battle_id(compared(made))
+    meanwhile = Conversation().ask("meanwhile").answer(made.battles.get(which).left)
+    after = Bout(*made.vote("right", which, "", "v", meanwhile)[:-1])
+    assert after.conversation.path() == meanwhile.path()
+    assert made.battles.get(which).right.id in [turn.id for turn in after.conversation.turns]
+
+
+def test_an_open_question_is_not_shown_as_part_of_the_conversation() -> None:
+    made = page()
+    which = battle_id(compared(made, "open question"))
+    assert "open question" in str(made.switch("compare", Conversation(), which, None)[2].value)
+    assert "open question" not in str(made.switch("single", Conversation(), which, None)[2].value)
+
+
+def test_a_reason_that_is_not_saved_is_not_thrown_away() -> None:
+    store = FakeStore()
+    made = page(store=store)
+    which = battle_id(compared(made))
+    again = ("next", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, which)
+    with pytest.raises(gr.Error, match="reason is not saved"):
+        next(made.compare(*again, "because"))
+    assert next(made.compare(*again, "  "))
+    assert next(made.compare(*again, None))
+    made.vote("left", which, "because", "v")
+    assert next(made.compare(*again, "because"))
+
+
+def test_a_contender_that_is_not_here_is_not_downloaded_unasked() -> None:
+    router = FakeRouter()
+    router.ready = False
+    with pytest.raises(gr.Error, match=r"not on this machine \(5 MB to download\)"):
+        next(page(router).compare("q", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, None))
+
+
+def test_no_battle_while_an_answer_is_written() -> None:
+    with pytest.raises(gr.Error, match="being written"):
+        next(page().compare("q", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, None, "", "running"))
+
+
+def test_a_bug_in_one_side_leaves_a_screen_that_can_compare_again() -> None:
+    router = FakeRouter()
+    router.error = KeyError("secret detail")
+    bouts: list[Bout] = []
+    with pytest.raises(gr.Error, match="Reference"):
+        for bout in page(router).compare("precious", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, None):
+            bouts.append(bout)
+    assert bouts[-1].text == "precious"
+    assert bouts[-1].compare.visible is True

@@ -156,3 +156,115 @@ def test_a_second_click_on_the_same_thumb_saves_nothing_new() -> None:
     up, _, _ = made.rate(talked(sent(made, "q")), "v", like(1, True))
     made.rate(up, "v", like(1, True))
     assert len(store.kept) == 1
+
+
+def edited(index: int, text: str) -> gr.EditData:
+    return gr.EditData(None, {"index": index, "value": text, "previous_value": ""})
+
+
+def test_an_empty_seed_is_random_and_a_typed_one_is_used_exactly() -> None:
+    router = FakeRouter()
+    for typed, used in [("", None), ("  ", None), ("9007199254740993", 9007199254740993), (7, 7), (None, None)]:
+        list(page(router).send("hi", Conversation(), REF, "", 0.7, 0.95, 64, typed))
+        assert router.asked[-1][2].seed == used
+    with pytest.raises(gr.Error, match="whole number"):
+        list(page().send("hi", Conversation(), REF, "", 0.7, 0.95, 64, "seven"))
+
+
+def test_what_is_typed_while_the_model_is_loaded_stays_in_the_box() -> None:
+    router = FakeRouter()
+    router.ready = False
+    updates = sent(page(router), "go")
+    assert [update.text for update in updates if isinstance(update.text, str)] == [""]
+    assert any("Downloading" in update.status for update in updates)
+
+
+def test_stop_ends_the_wait_for_a_model_too_and_gives_the_message_back() -> None:
+    router = FakeRouter()
+    router.ready = False
+    made = page(router)
+    stream = made.send("precious", Conversation(), REF, "", *SETTINGS)
+    made.stop(next(stream).running)
+    last = list(stream)[-1]
+    assert (last.text, last.status, last.conversation) == ("precious", "Stopped.", Conversation())
+    assert router.asked == []
+
+
+def test_one_answer_at_a_time_in_a_conversation() -> None:
+    """Two at once would end as one conversation, and the other answer would be in none."""
+    made = page()
+    stream = made.send("go", talked(sent(made, "q")), REF, "", *SETTINGS)
+    first = next(stream)
+    for second in (
+        made.regenerate(first.conversation, REF, "", *SETTINGS, first.running),
+        made.send("again", first.conversation, REF, "", *SETTINGS, first.running),
+        made.edit(first.conversation, REF, "", *SETTINGS, first.running, edited(0, "other")),
+    ):
+        with pytest.raises(gr.Error, match="being written"):
+            next(second)
+    done = list(stream)[-1].conversation
+    assert len(list(made.regenerate(done, REF, "", *SETTINGS, first.running))) > 1
+
+
+def test_clear_ends_the_answer_for_good_and_keeps_the_draft() -> None:
+    router = FakeRouter(lambda messages, settings: ["one ", "two ", "three "])
+    made = page(router)
+    stream = made.send("go", Conversation(), REF, "", *SETTINGS)
+    running = next(stream).running
+    cleared = made.clear("system", running)
+    assert not isinstance(cleared.text, str)
+    assert cleared.conversation == Conversation("system")
+    # What ended writes nothing into the conversation that replaced its own.
+    assert list(stream) == []
+    assert made.runs.get(running) is None
+
+
+def test_a_thumb_given_while_another_answer_is_written_is_not_forgotten() -> None:
+    store = FakeStore()
+    made = page(store=store)
+    first = talked(sent(made, "q"))
+    stream = made.send("next", first, REF, "", *SETTINGS)
+    asked = next(stream).conversation
+    made.rate(asked, "v", like(1, True))
+    done = list(stream)[-1].conversation
+    assert done.path()[1].label is True
+    made.rate(done, "v", like(1, True))
+    assert len(store.kept) == 1
+    made.rate(done, "v", like(1, ""))
+    assert store.kept == {}
+
+
+def test_a_rating_names_the_system_prompt_the_answer_was_made_under() -> None:
+    store = FakeStore()
+    made = page(store=store)
+    first = talked(sent(made, "q", system="old"))
+    second = talked(sent(made, "next", first, system="new"))
+    made.rate(second, "v", like(1, True))
+    (row,) = store.kept.values()
+    assert row.prompt == (Message("system", "old"), Message("user", "q"))
+
+
+@pytest.mark.parametrize(("text", "back"), [("   ", None), ("x" * 1_000_001, "x" * 1_000_001)])
+def test_an_edit_that_cannot_be_sent_leaves_the_record_on_the_screen(text: str, back: str | None) -> None:
+    made = page()
+    before = talked(sent(made, "q"))
+    updates = []
+    with pytest.raises(gr.Error):
+        for update in made.edit(before, REF, "", *SETTINGS, None, edited(0, text)):
+            updates.append(update)
+    (last,) = updates
+    assert last.conversation == before
+    assert last.chatbot.value[0]["content"][0]["text"] == "q"
+    assert (last.text if isinstance(last.text, str) else None) == back
+
+
+def test_a_bug_leaves_a_screen_that_can_send_again() -> None:
+    router = FakeRouter()
+    router.error = KeyError("secret detail")
+    updates: list[Update] = []
+    with pytest.raises(gr.Error, match="Reference"):
+        for update in page(router).send("precious", Conversation(), REF, "", *SETTINGS):
+            updates.append(update)
+    assert updates[-1].text == "precious"
+    assert updates[-1].running is None
+    assert updates[-1].send.visible is True

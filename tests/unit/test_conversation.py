@@ -62,3 +62,21 @@ def test_thumbs_are_set_changed_and_cleared() -> None:
     up = conversation.rated("r1", "row-1", True)
     assert up.turn("r1").label is True
     assert up.rated("r1", None, None).turn("r1").rating_id is None
+
+
+def test_an_answer_keeps_the_system_prompt_it_was_made_under() -> None:
+    asked = Conversation(system="old").ask("q")
+    changed = asked.answer(reply("a", "r1")).with_system("new")
+    assert changed.prompt_of("r1")[0] == Message("system", "old")
+    assert changed.ask("next").messages()[0] == Message("system", "new")
+
+
+def test_a_branch_joins_without_taking_what_was_said_since() -> None:
+    before = Conversation().ask("q").answer(reply("a", "r1"))
+    branch = before.ask("compared").answer(reply("b", "r2"))
+    assert before.joined(branch, "r1").path() == branch.path()
+    since = before.ask("meanwhile").answer(reply("c", "r3"))
+    both = since.joined(branch, "r1")
+    assert both.path() == since.path()
+    assert both.turn("r2").message.content == "b"
+    assert Conversation().joined(branch, "r1") == Conversation()

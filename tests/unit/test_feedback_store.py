@@ -254,3 +254,19 @@ def test_nothing_heavy_is_imported_at_start(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_another_row_under_a_taken_id_is_told_apart_from_the_same_row_again(tmp_path: Path) -> None:
+    store, _ = open_store(tmp_path)
+    row = full_preference()
+    store.save([row])
+    later = replace(row, provenance=replace(row.provenance, created_at="2031-01-01T00:00:00.000000+00:00"))
+    assert store.save([later]).same
+    assert not store.save([replace(row, chosen=(Message("assistant", "something else"),))]).same
+
+
+def test_the_database_is_its_owners_alone(tmp_path: Path) -> None:
+    store, _ = open_store(tmp_path)
+    store.save([rating()])
+    for path in tmp_path.glob("feedback.sqlite*"):
+        assert path.stat().st_mode & 0o077 == 0, path

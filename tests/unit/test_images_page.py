@@ -18,7 +18,7 @@ from pages.image_battle import Bout, ImageBattlePage
 from pages.images import ImagesPage, Update
 from tests.fakes import REF, FakeImages, FakeStore, png
 
-CONTROLS = ("", 64, 64, 20, 3.5, "", None, 1, True)
+CONTROLS = ("", 64, 64, 20, 3.5, "", "", 1, True)
 
 
 def drawn(page: ImagesPage, prompt: str = "a red apple", controls: tuple[Any, ...] = CONTROLS) -> list[Update]:
@@ -85,9 +85,9 @@ def test_a_dropped_picture_shows_its_recipe_and_changes_nothing_until_it_is_used
     table, recipe = page.read(png())
     assert "a dropped prompt" in table
     every = page.use("all", recipe)
-    assert (every[0], every[2], every[3], every[4], every[7]) == ("a dropped prompt", 32, 48, 9, 99)
-    assert page.use("remix", recipe)[7] is None
-    assert page.use("seed", recipe)[7] == 99
+    assert (every[0], every[2], every[3], every[4], every[7]) == ("a dropped prompt", 32, 48, 9, "99")
+    assert page.use("remix", recipe)[7] == ""
+    assert page.use("seed", recipe)[7] == "99"
     with pytest.raises(gr.Error, match="no recipe"):
         page.read(b"GIF89a")
     with pytest.raises(gr.Error, match="Choose a picture first"):
@@ -165,3 +165,11 @@ def test_taking_the_text_out_leaves_the_pixels() -> None:
         with pytest.raises(ValueError, match="PNG"):
             without_text(cut)
     assert "Waiting" in preview_html(None)
+
+
+def test_the_seed_box_left_empty_is_random_and_a_word_is_refused() -> None:
+    images = FakeImages()
+    drawn(ImagesPage(images))
+    assert images.asked[0][1].seed is None
+    with pytest.raises(gr.Error, match="whole number"):
+        drawn(ImagesPage(images), controls=("", 64, 64, 20, 3.5, "", "lucky", 1, True))

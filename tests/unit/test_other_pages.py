@@ -33,22 +33,28 @@ def card_page(router: FakeRouter | None = None) -> CardPage:
 
 
 def test_search_shows_a_skeleton_then_rows() -> None:
-    first, second = list(SearchTab(FakeCatalog()).find("tiny", "", "trending", "auto"))
+    first, here, second = list(SearchTab(FakeCatalog()).find("tiny", "", "trending", "auto"))
     assert first == SKELETON
+    # This machine's rows need no network, so they are there while the Hub is asked.
+    assert "Asking the Hub" in here
     assert "org/tiny-model" in second
     assert "135M" in second
     assert "1.2 M" in second
 
 
 def test_a_crafted_search_is_refused_with_the_vocabulary() -> None:
-    handler = SearchTab(FakeCatalog()).find("x", "", "stars", "auto")
-    next(handler)
-    with pytest.raises(gr.Error, match="trending, downloads"):
-        next(handler)
-    handler = SearchTab(FakeCatalog()).find("x" * 501, "", "trending", "auto")
-    next(handler)
-    with pytest.raises(gr.Error, match="too long"):
-        next(handler)
+    for text, sort, says in [
+        ("x", "stars", "trending, downloads"),
+        ("x" * 501, "trending", "too long"),
+        ("\ud800", "trending", "character pair"),
+    ]:
+        seen = []
+        with pytest.raises(gr.Error, match=says):
+            for html in SearchTab(FakeCatalog()).find(text, "", sort, "auto"):
+                seen.append(html)
+        # The skeleton does not stay.
+        assert "pg-skeleton" not in seen[-1]
+        assert says in seen[-1]
 
 
 def test_nothing_found_says_which_filter_to_relax_and_a_notice_comes_first() -> None:
