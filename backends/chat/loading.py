@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -13,13 +12,13 @@ from typing import Any
 from backends.chat.decoding import out_of_memory
 from backends.chat.loaded import LoadedModel
 from backends.chat.metadata import check_config, max_context_of, read_config
+from backends.loading_lock import LOADING
 from backends.revision import tensor_headers
 from core.errors import AppError, BackendError, NoBackend, OutOfMemory
 from core.files import weight_files
 from core.refs import ModelRef, shown
 
 log = logging.getLogger(__name__)
-_import_lock = threading.Lock()
 # Enough weights that they do not all stay in the processor's cache, as a model's do not.
 _TIMED_BYTES = 64 * 1024 * 1024
 _TIMED_SECONDS = 0.5
@@ -52,7 +51,8 @@ def load(ref: ModelRef, folder: Path, device: str) -> LoadedModel:
     config = read_config(folder, name)
     check_config(config, name)
     try:
-        return _load(ref, folder, device, config)
+        with LOADING:
+            return _load(ref, folder, device, config)
     except AppError:
         raise
     except Exception as error:
@@ -60,8 +60,7 @@ def load(ref: ModelRef, folder: Path, device: str) -> LoadedModel:
 
 
 def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any]) -> LoadedModel:
-    # Two threads importing transformers at once meet half-made modules.
-    with _import_lock:
+    with LOADING:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging as its_logging

@@ -11,6 +11,7 @@ from backends.chat.decoding import out_of_memory
 from backends.image import schedulers
 from backends.image.files import is_whole
 from backends.image.metadata import PipelineFacts, facts_of
+from backends.loading_lock import LOADING
 from core.errors import AppError, BackendError, OutOfMemory, UnsafeContentError
 from core.refs import ModelRef, shown
 
@@ -63,7 +64,8 @@ def load(ref: ModelRef, folder: Path, device: str, free: int | None) -> LoadedPi
             "with safetensors weights, there is no override in this version."
         )
     try:
-        return _load(ref, folder, device, free, facts)
+        with LOADING:
+            return _load(ref, folder, device, free, facts)
     except AppError:
         raise
     except Exception as error:

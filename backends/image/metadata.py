@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from backends.bundled.image import IMAGE_GUIDANCE, IMAGE_REF, IMAGE_STEPS
-from backends.chat.loading import _import_lock
 from backends.image import schedulers
+from backends.loading_lock import LOADING
 from core.errors import NoBackend, UnsafeContentError
 from core.images import MOST_STEPS, ImageCapabilities
 from core.refs import ModelRef, shown
@@ -79,7 +79,7 @@ def facts_of(folder: Path, name: str) -> PipelineFacts:
 
 def import_quietly() -> None:
     """Import diffusers and torch; two threads doing it at once would meet half-made modules."""
-    with _import_lock:
+    with LOADING:
         import diffusers.pipelines.auto_pipeline  # noqa: F401  (the import is the point)
         from diffusers.utils import logging as its_logging
         from transformers.utils import logging as their_logging
