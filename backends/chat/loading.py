@@ -12,7 +12,7 @@ from typing import Any
 from backends.chat.decoding import out_of_memory
 from backends.chat.loaded import LoadedModel
 from backends.chat.metadata import check_config, max_context_of, read_config
-from backends.loading_lock import LOADING
+from backends.loading_lock import LOADING, load_alone
 from backends.revision import tensor_headers
 from core.errors import AppError, BackendError, NoBackend, OutOfMemory
 from core.files import weight_files
@@ -51,8 +51,7 @@ def load(ref: ModelRef, folder: Path, device: str) -> LoadedModel:
     config = read_config(folder, name)
     check_config(config, name)
     try:
-        with LOADING:
-            return _load(ref, folder, device, config)
+        return load_alone(lambda: _load(ref, folder, device, config))
     except AppError:
         raise
     except Exception as error:

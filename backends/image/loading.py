@@ -11,7 +11,7 @@ from backends.chat.decoding import out_of_memory
 from backends.image import schedulers
 from backends.image.files import is_whole
 from backends.image.metadata import PipelineFacts, facts_of
-from backends.loading_lock import LOADING
+from backends.loading_lock import load_alone
 from core.errors import AppError, BackendError, OutOfMemory, UnsafeContentError
 from core.refs import ModelRef, shown
 
@@ -64,8 +64,7 @@ def load(ref: ModelRef, folder: Path, device: str, free: int | None) -> LoadedPi
             "with safetensors weights, there is no override in this version."
         )
     try:
-        with LOADING:
-            return _load(ref, folder, device, free, facts)
+        return load_alone(lambda: _load(ref, folder, device, free, facts))
     except AppError:
         raise
     except Exception as error:
