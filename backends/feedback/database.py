@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -113,7 +114,7 @@ class Database:
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         # What people said is nobody else's on this machine; the files SQLite adds take over the mode.
         self.path.chmod(0o600)
-        connection.execute("PRAGMA journal_mode = WAL")
+        _to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
@@ -124,6 +125,19 @@ class Database:
             if name.startswith(code):
                 return remedy.format(folder=self.path.parent)
         return f"The feedback database refused the change ({name or type(error).__name__}). Try again."
+
+
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL; SQLite does not wait for the busy time when another process does the same at that moment."""
+    pause, end = threading.Event(), time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > end:
+                raise
+        pause.wait(0.02)
 
 
 @contextmanager

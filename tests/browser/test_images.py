@@ -26,12 +26,19 @@ def test_draw_stop_remix_and_compare(page: Page, data_dir: Path, tmp_path: Path)
 
         # A second one with many steps, stopped half-way: the last preview is kept and marked.
         page.get_by_role("button", name="Settings").click()
+        sides = page.locator("#image-settings input[type=number]")
+        for number in (0, 1):  # large, so that the drawing is still on its way when Stop is clicked
+            sides.nth(number).fill("256")
+            sides.nth(number).blur()
         page.locator("#image-steps input[type=number]").fill("100")
         page.locator("#draw").click()
         expect(page.locator("#preview img")).to_be_visible(timeout=SLOW)
         page.locator("#image-stop").click()
         expect(page.locator("#image-status")).to_contain_text("Stopped.", timeout=SLOW)
         expect(page.locator("#recipe")).to_contain_text("stopped")
+        for number in (0, 1):
+            sides.nth(number).fill("64")
+            sides.nth(number).blur()
 
         # A file that was drawn before brings its recipe with it.
         with page.expect_download() as download:
@@ -45,6 +52,9 @@ def test_draw_stop_remix_and_compare(page: Page, data_dir: Path, tmp_path: Path)
         expect(page.locator("#image-prompt textarea")).to_have_value("something else")
         page.locator("#remix").click()
         expect(page.locator("#image-prompt textarea")).to_have_value("a red apple")
+        for number in (0, 1):
+            sides.nth(number).fill("64")
+            sides.nth(number).blur()
 
         page.locator("#images-mode").get_by_text("Compare blind").click()
         page.locator("#image-battle-prompt textarea").fill("a yellow star")
