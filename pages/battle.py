@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import escape
@@ -18,17 +17,16 @@ from components.progress import progress_line
 from components.side_by_side import side_by_side
 from components.transcript import figures, shown_messages, text_message, thumbs
 from core import __version__
-from core.capture import MOST_COMMENT
 from core.chat import GenerationSettings, Reply, check_messages
-from core.comparison import OUTCOMES, Outcome, Vote, rows_of
+from core.comparison import Outcome, rows_of
 from core.conversation import Conversation
 from core.errors import UserInputError
-from core.feedback import saved_sentence
-from core.identity import now, pseudonym
+from core.identity import now
 from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
+from pages.ballot import cast
 from pages.chat import ChatView, settings_of
-from pages.shared import Shared, waiting_badge
+from pages.shared import Shared
 
 PINNED = "The pinned model"
 
@@ -306,30 +304,18 @@ class BattlePage:
     ) -> tuple[Any, ...]:
         """Save a vote, then show the names. A second click on the same battle changes nothing."""
         with shown_to_user():
-            if outcome not in OUTCOMES:
-                raise UserInputError("The vote has to be left, right, tie or both bad.")
-            if len(comment) > MOST_COMMENT:
-                raise UserInputError(f"The comment is too long: {len(comment):,} of {MOST_COMMENT:,} characters.")
             battle = self.battles.get(battle_id)
             comparison = battle.comparison()
-            vote = Vote(
+            voted = cast(
+                self.battles,
+                self.store,
+                battle,
                 outcome,
-                rater=pseudonym(self.secret, visitor),
-                comment=comment.strip(),
-                decision_seconds=round(time.monotonic() - battle.finished_at, 3) if battle.finished_at else None,
+                comment,
+                (self.secret, visitor),
+                lambda vote: rows_of(comparison, vote, created_at=now(), app_version=__version__),
             )
-            if battle.outcome is None:
-                saved = self.store.save(rows_of(comparison, vote, created_at=now(), app_version=__version__))
-                if saved.fresh:
-                    self.battles.decide(battle.id, outcome)
-                    battle = replace(battle, outcome=outcome)
-            counted = self.battles.get(battle_id).outcome or outcome
-            again = "" if counted == outcome else "This comparison was voted on before; the first vote stands. "
-            status = self.store.status()
-            return (
-                *decided(battle, counted, conversation, again + saved_sentence(status)),
-                waiting_badge(status.waiting),
-            )
+            return (*decided(battle, voted.outcome, conversation, voted.said), voted.badge)
 
 
 def opening(asked: Conversation) -> Bout:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from html import escape
@@ -16,15 +15,14 @@ from components.errors import shown_to_user
 from components.pictures import blind_file, frame
 from components.progress import progress_line
 from core import __version__
-from core.capture import MOST_COMMENT
-from core.comparison import OUTCOMES, Outcome, Vote, picture_rows_of
+from core.comparison import Outcome, picture_rows_of
 from core.errors import AppError, UserInputError
-from core.feedback import saved_sentence
-from core.identity import now, pseudonym
+from core.identity import now
 from core.images import ImageSettings, Picture
 from core.protocols import FeedbackStore, ImageRouter
+from pages.ballot import cast
 from pages.images import ImagesView
-from pages.shared import Shared, waiting_badge
+from pages.shared import Shared
 
 VOTES = {
     "left": ("image-vote-left", "1  A is better"),
@@ -250,28 +248,18 @@ class ImageBattlePage:
     def vote(self, outcome: Outcome, battle_id: str | None, comment: str, visitor: str) -> tuple[Any, ...]:
         """Save a vote with both pictures, then show the names. A second click changes nothing."""
         with shown_to_user():
-            if outcome not in OUTCOMES:
-                raise UserInputError("The vote has to be left, right, tie or both bad.")
-            if len(comment) > MOST_COMMENT:
-                raise UserInputError(f"The comment is too long: {len(comment):,} of {MOST_COMMENT:,} characters.")
             battle = self.battles.get(battle_id)
             comparison = battle.comparison()
-            vote = Vote(
+            voted = cast(
+                self.battles,
+                self.store,
+                battle,
                 outcome,
-                rater=pseudonym(self.secret, visitor),
-                comment=comment.strip(),
-                decision_seconds=round(time.monotonic() - battle.finished_at, 3) if battle.finished_at else None,
+                comment,
+                (self.secret, visitor),
+                lambda vote: picture_rows_of(comparison, vote, created_at=now(), app_version=__version__),
             )
-            if battle.outcome is None:
-                saved = self.store.save(picture_rows_of(comparison, vote, created_at=now(), app_version=__version__))
-                if saved.fresh:
-                    self.battles.decide(battle.id, outcome)
-                    battle = replace(battle, outcome=outcome)
-            counted = self.battles.get(battle_id).outcome or outcome
-            again = "" if counted == outcome else "This comparison was voted on before; the first vote stands. "
-            status = self.store.status()
-            shown = decided(comparison.left, comparison.right, counted, again + saved_sentence(status))
-            return (*shown, waiting_badge(status.waiting))
+            return (*decided(comparison.left, comparison.right, voted.outcome, voted.said), voted.badge)
 
 
 def contender(name: str, steps: int) -> tuple[gr.Textbox, gr.Slider, gr.Slider]:
