@@ -17,8 +17,9 @@ _free = threading.BoundedSemaphore(MOST_THREADS)
 class Pending(Generic[T]):
     """A call that runs in its own thread; whoever waits for it may give up."""
 
-    def __init__(self, call: Callable[[], T]) -> None:
+    def __init__(self, call: Callable[[], T], slots: threading.BoundedSemaphore) -> None:
         self._call = call
+        self._slots = slots
         self._done = threading.Event()
         self._value: T | None = None
         self._error: BaseException | None = None
@@ -30,7 +31,7 @@ class Pending(Generic[T]):
         except BaseException as error:  # noqa: BLE001  (raised again in `result`, where somebody waits for it)
             self._error = error
         finally:
-            _free.release()
+            self._slots.release()
             self._done.set()
 
     def result(self, until: float) -> T:
@@ -48,9 +49,11 @@ def start(call: Callable[[], T], until: float) -> Pending[T]:
 
     Left-behind threads end through the client's own timeouts; while too many of them still hang, no more are begun.
     """
-    if not _free.acquire(timeout=max(0.0, until - monotonic())):
+    # Kept with the call: it has to give back the place it took, whatever the module's name means by then.
+    slots = _free
+    if not slots.acquire(timeout=max(0.0, until - monotonic())):
         raise HubUnreachable("Too many requests to the Hub are still waiting for an answer. Try again in a moment.")
-    pending = Pending(call)
+    pending = Pending(call, slots)
     threading.Thread(target=pending.run, name="hub-call", daemon=True).start()
     return pending
 

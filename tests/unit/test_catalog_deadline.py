@@ -39,6 +39,21 @@ def test_left_behind_calls_do_not_pile_up(monkeypatch):
     assert start(lambda: 5, monotonic() + 1).result(monotonic() + 1) == 5
 
 
+def test_a_call_gives_back_the_place_it_took(monkeypatch):
+    """A straggler from before must not open a place in a pool it never entered."""
+    straggler_ends = threading.Event()
+    straggler = start(lambda: straggler_ends.wait(10), monotonic() + 1)
+    monkeypatch.setattr(deadline, "_free", threading.BoundedSemaphore(1))
+    release = threading.Event()
+    hanging = start(lambda: release.wait(10), monotonic() + 1)
+    straggler_ends.set()
+    assert straggler.result(monotonic() + 5) is True
+    with pytest.raises(HubUnreachable, match="still waiting"):
+        start(lambda: True, monotonic() + 0.05)
+    release.set()
+    assert hanging.result(monotonic() + 5) is True
+
+
 class Clock:
     now = 100.0
 
