@@ -256,3 +256,7 @@ class ImageRouter(Protocol):
     def recipe_in(self, data: bytes) -> Recipe:
         """The recipe inside a picture file; `UserInputError` when there is none or the file cannot be read safely."""
         ...
+
+    def picture_in(self, data: bytes) -> bytes:
+        """The picture of any file as a plain upright PNG; `UserInputError` when it is too large, damaged or no picture."""
+        ...

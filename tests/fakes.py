@@ -281,3 +281,8 @@ def services(router: FakeRouter | None = None, store: FakeStore | None = None, i
         "http://127.0.0.1:9",
         images=images or FakeImages(),
     )
+
+    def picture_in(self, data: bytes) -> bytes:
+        from backends.image.png import read_picture, write_png
+
+        return write_png(read_picture(data), {})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from backends.bundled.image import IMAGE_REF, image_folders
 from backends.image.files import ImageFiles, PipelineDownloads, own_pipeline
-from backends.image.png import text_chunks
+from backends.image.png import read_picture, text_chunks, write_png
 from backends.image.running import DrawingDesk
 from backends.pins import PinBook
 from core.catalog import LocalFolder
@@ -92,6 +92,10 @@ class ImageRouter:
                 "There is no recipe in this file. Pictures drawn here, or by tools that write one, have it."
             )
         return recipe
+
+    def picture_in(self, data: bytes) -> bytes:
+        """The picture of any file as a plain upright PNG; `UserInputError` when it is too large, damaged or no picture."""
+        return write_png(read_picture(data), {})
 
     def _choose(self, ref: ModelRef) -> tuple[ImageBackend, ImageCapabilities]:
         reasons = []
