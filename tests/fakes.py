@@ -268,6 +268,11 @@ class FakeImages:
             raise UserInputError("There is no recipe in this file.")
         return Recipe(ImageSettings("a dropped prompt", "", 32, 48, 9, 2.0, "Euler", 99), REF)
 
+    def picture_in(self, data: bytes) -> bytes:
+        from backends.image.png import read_picture, write_png
+
+        return write_png(read_picture(data), {})
+
 
 def services(router: FakeRouter | None = None, store: FakeStore | None = None, images: FakeImages | None = None):
     """Services for `app.build`, all stand-ins unless given."""
@@ -281,8 +286,3 @@ def services(router: FakeRouter | None = None, store: FakeStore | None = None, i
         "http://127.0.0.1:9",
         images=images or FakeImages(),
     )
-
-    def picture_in(self, data: bytes) -> bytes:
-        from backends.image.png import read_picture, write_png
-
-        return write_png(read_picture(data), {})
