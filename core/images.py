@@ -11,26 +11,85 @@ from core.errors import UserInputError
 from core.refs import ModelRef
 
 PictureFinish = Literal["done", "stopped"]
+AdapterKind = Literal["lora", "controlnet"]
+Preprocess = Literal["none", "canny"]
 
 MOST_PROMPT_CHARACTERS = 20_000
 MOST_STEPS = 200
 MOST_GUIDANCE = 50.0
 MOST_BATCH = 16
 MOST_LORAS = 8
+MOST_LORA_WEIGHT = 10.0
+MOST_CONTROL_SCALE = 2.0
 MOST_SEED = 2**63 - 1 - MOST_BATCH
 DEFAULT_STRENGTH = 0.7
 
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """An adapter on top of the model, and how much of it."""
+    """An adapter on top of the model, and how much of it. `file` is its path in a repository that has several."""
 
     ref: ModelRef
     weight: float = 1.0
+    file: str = ""
 
     def as_dict(self) -> dict[str, object]:
-        """The adapter as recipes and rows name it: `repo_id@commit` and its weight."""
-        return {"ref": str(self.ref), "weight": self.weight}
+        """The adapter as recipes and rows name it: `repo_id@commit`, its weight, and its file where that says more."""
+        return {"ref": str(self.ref), "weight": self.weight} | ({"file": self.file} if self.file else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A ControlNet and the picture that steers it, over the part of the steps from `start` to `end` (0 to 1).
+
+    `image` is a picture file's bytes; empty only in a recipe that was read, because files hold its hash alone.
+    `preprocess` says what is made of it before the ControlNet sees it.
+    """
+
+    ref: ModelRef
+    image: bytes = field(default=b"", repr=False)
+    scale: float = 1.0
+    start: float = 0.0
+    end: float = 1.0
+    preprocess: Preprocess = "none"
+
+    def as_dict(self) -> dict[str, object]:
+        """The ControlNet as recipes and rows name it; the picture by its hash."""
+        return {
+            "ref": str(self.ref),
+            "image": _hash(self.image or None),
+            "scale": self.scale,
+            "start": self.start,
+            "end": self.end,
+            "preprocess": self.preprocess,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA or ControlNet at one commit that fits a base model.
+
+    `file` is a LoRA's path in a repository that has several, `triggers` the words its author trained it on, `size` its
+    bytes where known, `note` what to know before using it, as a sentence.
+    """
+
+    ref: ModelRef
+    kind: AdapterKind
+    file: str = ""
+    triggers: tuple[str, ...] = ()
+    size: int | None = None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        """What lists show: the repository's name, and the file where there are several."""
+        name = self.ref.repo_id.rpartition("/")[2]
+        return f"{name}: {self.file}" if self.file else name
+
+    @property
+    def id(self) -> str:
+        """`repo_id@commit` or `repo_id@commit:file`: one exact adapter, as `ImageRouter.find_adapter` reads it."""
+        return f"{self.ref}:{self.file}" if self.file else str(self.ref)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +113,7 @@ class ImageSettings:
     image: bytes | None = field(default=None, repr=False)
     mask: bytes | None = field(default=None, repr=False)
     loras: tuple[Lora, ...] = ()
+    control: Control | None = None
     prompt_in_file: bool = True
 
     def record(self) -> dict[str, object]:
@@ -71,6 +131,7 @@ class ImageSettings:
             "image": _hash(self.image),
             "mask": _hash(self.mask),
             "loras": [lora.as_dict() for lora in self.loras],
+            "control": self.control.as_dict() if self.control else None,
         }
 
     def as_json(self) -> str:
@@ -124,7 +185,8 @@ class ImageCapabilities:
     """What an engine can do with one model; the controls on the screen follow it.
 
     `guidance` None: the model takes none. `why_not` says for each feature that is off ("image_to_image", "inpaint",
-    "negative_prompt", "loras") in one sentence why.
+    "negative_prompt", "loras", "controlnet") in one sentence why. `family` names what adapters have to fit: "sd1", "sd2",
+    "sdxl", "sd3", "flux", or diffusers' own name of another family; "" when it is not known.
     """
 
     width: int
@@ -141,6 +203,8 @@ class ImageCapabilities:
     inpaint: bool = False
     negative_prompt: bool = True
     loras: bool = False
+    controlnet: bool = False
+    family: str = ""
     safety_checker: bool = False
     max_prompt_tokens: int | None = None
     why_not: tuple[tuple[str, str], ...] = ()
@@ -183,6 +247,7 @@ def check_image_settings(settings: ImageSettings, can: ImageCapabilities) -> Ima
     _within("Batch", filled.batch, 1, MOST_BATCH)
     _within("Strength", filled.strength, 0.01, 1)
     _check_features(filled, can)
+    _check_adapters(filled)
     return filled
 
 
@@ -208,6 +273,8 @@ def _check_features(settings: ImageSettings, can: ImageCapabilities) -> None:
         raise UserInputError(can.reason("negative_prompt"))
     if settings.loras and not can.loras:
         raise UserInputError(can.reason("loras"))
+    if settings.control is not None and not can.controlnet:
+        raise UserInputError(can.reason("controlnet"))
     if settings.mask is not None and settings.image is None:
         raise UserInputError("There is a mask but no picture under it. Give the picture to change.")
     if settings.mask is not None and not can.inpaint:
@@ -221,6 +288,30 @@ def _check_features(settings: ImageSettings, can: ImageCapabilities) -> None:
             f"With {settings.steps} steps, a strength of {settings.strength:g} leaves none to draw. Use more steps or more "
             "strength."
         )
+
+
+def _check_adapters(settings: ImageSettings) -> None:
+    if len(settings.loras) > MOST_LORAS:
+        raise UserInputError(f"{len(settings.loras)} LoRAs were asked for; at most {MOST_LORAS} work together.")
+    named = [(lora.ref, lora.file) for lora in settings.loras]
+    if twice := next((lora for lora in settings.loras if named.count((lora.ref, lora.file)) > 1), None):
+        raise UserInputError(f"The LoRA {twice.ref.repo_id} is there twice. Name it once, with the weight you want.")
+    for lora in settings.loras:
+        _within(f"The weight of {lora.ref.repo_id}", lora.weight, -MOST_LORA_WEIGHT, MOST_LORA_WEIGHT)
+    control = settings.control
+    if control is None:
+        return
+    if not control.image:
+        raise UserInputError("The ControlNet has no picture to follow. Give it a control picture.")
+    _within("The ControlNet's scale", control.scale, 0, MOST_CONTROL_SCALE)
+    _within("The ControlNet's start", control.start, 0, 1)
+    _within("The ControlNet's end", control.end, 0, 1)
+    if control.start >= control.end:
+        raise UserInputError(
+            f"The ControlNet starts at {control.start:g} and ends at {control.end:g}. Its end has to come after its start."
+        )
+    if control.preprocess not in ("none", "canny"):
+        raise UserInputError("The control picture is used as it is (none) or by its edges (canny). Choose one of them.")
 
 
 def _strength(settings: ImageSettings) -> float | None:

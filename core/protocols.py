@@ -10,7 +10,7 @@ from core.catalog import ModelCard, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply
 from core.dataset import Config, Row
 from core.feedback import FeedbackStatus, Saved, StoredRow
-from core.images import ImageCapabilities, ImageSettings, Picture, Step
+from core.images import Adapter, AdapterKind, ImageCapabilities, ImageSettings, Picture, Step
 from core.recipe import Recipe
 from core.refs import ModelRef
 
@@ -251,6 +251,22 @@ class ImageRouter(Protocol):
 
     def drawing(self, drawing_id: str) -> Drawing | None:
         """A waiting, running or recent drawing; None when it is gone."""
+        ...
+
+    def adapters(self, ref: ModelRef) -> tuple[Adapter, ...]:
+        """The LoRAs and ControlNets of this machine that fit a base model, by name; asks no network."""
+        ...
+
+    def find_adapter(self, ref: ModelRef, text: str, kind: AdapterKind) -> Adapter:
+        """The adapter that `repo_id[@revision][:file]` names, pinned to its commit and checked against the base model.
+
+        Nothing is fetched but descriptions. Raises `UserInputError` when it is no such adapter or made for another
+        family, `UnsafeContentError` when its weights are pickle files, `HubError` when the Hub cannot tell.
+        """
+        ...
+
+    def prepare_adapter(self, ref: ModelRef, adapter: Adapter) -> Iterator[Progress]:
+        """Fetch an adapter, saying how far it is; the last item has stage "ready", and from then on it can be used."""
         ...
 
     def recipe_in(self, data: bytes) -> Recipe:

@@ -12,7 +12,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from core.errors import AppError
-from core.images import MOST_BATCH, MOST_LORAS, MOST_PROMPT_CHARACTERS, MOST_SEED, ImageSettings, Lora
+from core.images import (
+    MOST_BATCH,
+    MOST_CONTROL_SCALE,
+    MOST_LORA_WEIGHT,
+    MOST_LORAS,
+    MOST_PROMPT_CHARACTERS,
+    MOST_SEED,
+    Control,
+    ImageSettings,
+    Lora,
+    Preprocess,
+)
 from core.refs import ModelRef
 
 RECIPE_KEY = "proving_ground"
@@ -22,12 +33,18 @@ SCHEMA = 1
 _MOST_LINE = 4_000
 _NEGATIVE = "Negative prompt: "
 _FIELD = re.compile(r'\s*([A-Za-z][\w /\-]{0,40}):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
+_HASH = re.compile(r"[0-9a-f]{64}")
+_PREPROCESS: dict[str, Preprocess] = {"none": "none", "canny": "canny"}
 _SIZE = re.compile(r"(\d{1,6})x(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What made a picture. What a file does not say is None or "". `source` is the text chunk it was read from."""
+    """What made a picture. What a file does not say is None or "". `source` is the text chunk it was read from.
+
+    `inputs` are the pictures it was made from ("image", "mask", "control") and the hashes of their files: whoever draws it
+    again has to give them.
+    """
 
     settings: ImageSettings
     ref: ModelRef | None = None
@@ -37,6 +54,7 @@ class Recipe:
     finish: str = ""
     versions: tuple[tuple[str, str], ...] = ()
     source: str = RECIPE_KEY
+    inputs: tuple[tuple[str, str], ...] = ()
 
     def record(self) -> dict[str, object]:
         """The recipe as plain values, as it stands in the file and in the API."""
@@ -87,6 +105,7 @@ def parameters_line(recipe: Recipe) -> str:
         "Model": recipe.ref.repo_id if recipe.ref else recipe.model or None,
         "Denoising strength": None if settings.strength is None else f"{settings.strength:g}",
         "Lora hashes": ", ".join(f"{lora.ref.repo_id}: {lora.ref.revision[:10]}" for lora in settings.loras) or None,
+        "ControlNet 0": _control_line(settings.control),
         "Version": f"Proving Ground {dict(recipe.versions).get('proving_ground', '')}".strip(),
     }
     line = ", ".join(f"{name}: {_quoted(str(value))}" for name, value in fields.items() if value is not None)
@@ -94,6 +113,16 @@ def parameters_line(recipe: Recipe) -> str:
     if settings.prompt_in_file and settings.negative_prompt:
         said.append(_NEGATIVE + settings.negative_prompt)
     return "\n".join([*said, line])
+
+
+def _control_line(control: Control | None) -> str | None:
+    # As the ControlNet extension of that web UI writes it.
+    if control is None:
+        return None
+    return (
+        f"Module: {control.preprocess}, Model: {control.ref.repo_id} [{control.ref.revision[:8]}], "
+        f"Weight: {control.scale:g}, Guidance Start: {control.start:g}, Guidance End: {control.end:g}"
+    )
 
 
 def recipe_from_json(text: str) -> Recipe | None:
@@ -120,6 +149,7 @@ def recipe_from_json(text: str) -> Recipe | None:
             seed=_whole(found.get("seed"), 0, MOST_SEED + MOST_BATCH),
             strength=_real(found.get("strength"), 0, 1),
             loras=_loras(found.get("loras")),
+            control=_control(found.get("control")),
             prompt_in_file="prompt" in found,
         ),
         ref=_ref(found.get("model"), found.get("revision")),
@@ -128,6 +158,7 @@ def recipe_from_json(text: str) -> Recipe | None:
         dtype=_text(found.get("dtype"), 30),
         finish=_text(found.get("finish"), 20),
         versions=tuple((_text(name, 40), _text(value, 40)) for name, value in list(pairs)[:20]),
+        inputs=_inputs(found),
     )
 
 
@@ -223,7 +254,29 @@ def _loras(value: object) -> tuple[Lora, ...]:
     for entry in value[:MOST_LORAS] if isinstance(value, list) else ():
         if isinstance(entry, dict) and isinstance(entry.get("ref"), str):
             repo_id, _, revision = entry["ref"].partition("@")
-            ref, weight = _ref(repo_id, revision), _real(entry.get("weight"), -10, 10)
+            ref, weight = _ref(repo_id, revision), _real(entry.get("weight"), -MOST_LORA_WEIGHT, MOST_LORA_WEIGHT)
             if ref is not None and weight is not None:
-                found.append(Lora(ref, weight))
+                found.append(Lora(ref, weight, _text(entry.get("file"), 250)))
     return tuple(found)
+
+
+def _control(value: object) -> Control | None:
+    if not isinstance(value, dict) or not isinstance(value.get("ref"), str):
+        return None
+    repo_id, _, revision = value["ref"].partition("@")
+    ref, preprocess = _ref(repo_id, revision), _PREPROCESS.get(str(value.get("preprocess")))
+    scale = _real(value.get("scale"), 0, MOST_CONTROL_SCALE)
+    start, end = _real(value.get("start"), 0, 1), _real(value.get("end"), 0, 1)
+    if ref is None or preprocess is None or scale is None or start is None or end is None:
+        return None
+    return Control(ref, b"", scale, start, end, preprocess)
+
+
+def _inputs(found: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    control = found.get("control")
+    given = {
+        "image": found.get("image"),
+        "mask": found.get("mask"),
+        "control": control.get("image") if isinstance(control, dict) else None,
+    }
+    return tuple((name, value) for name, value in given.items() if isinstance(value, str) and _HASH.fullmatch(value))

@@ -10,14 +10,26 @@ from uuid import uuid4
 from core.catalog import FileEntry, Finding, ModelCard, ModelSummary, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply, Usage, with_seed
 from core.dataset import Config, Row
-from core.errors import ModelNotFound, UserInputError
+from core.errors import ModelNotFound, UnsafeContentError, UserInputError
 from core.feedback import FeedbackStatus, Saved, StoredRow
-from core.images import ImageCapabilities, ImageSettings, Picture, Step, Timings, check_image_settings
+from core.images import (
+    Adapter,
+    AdapterKind,
+    ImageCapabilities,
+    ImageSettings,
+    Picture,
+    Step,
+    Timings,
+    check_image_settings,
+)
 from core.recipe import Recipe
 from core.refs import ModelRef
 
 REF = ModelRef("org/tiny-model", "c" * 40)
 OTHER = ModelRef("org/other-model", "d" * 40)
+LORA = Adapter(ModelRef("org/pencil-lora", "e" * 40), "lora", triggers=("pencil drawing",), size=1_000_000)
+NEW_LORA = Adapter(ModelRef("org/ink-lora", "f" * 40), "lora", "ink.safetensors", size=2_000_000)
+CONTROLNET = Adapter(ModelRef("org/canny-controlnet", "1" * 40), "controlnet", size=5_000_000)
 
 
 class FakeAnswer:
@@ -232,6 +244,7 @@ class FakeImages:
         self.asked: list[tuple[ModelRef, ImageSettings]] = []
         self.drawings: dict[str, FakeDrawing] = {}
         self.error: Exception | None = None
+        self.here: list[Adapter] = [LORA, CONTROLNET]
 
     def start_model(self) -> ModelRef:
         return REF
@@ -243,7 +256,12 @@ class FakeImages:
         return "CPU"
 
     def capabilities(self, ref: ModelRef) -> ImageCapabilities:
-        return ImageCapabilities(64, 64, 8, 512, 8, 20, 3.5, ("DDIM", "Euler"), "DDIM")
+        able = ref == REF
+        why = {"loras": "LoRAs do not fit this model.", "controlnet": "There is no ControlNet for this model."}
+        return ImageCapabilities(
+            64, 64, 8, 512, 8, 20, 3.5, ("DDIM", "Euler"), "DDIM", loras=able, controlnet=able, family="sd1" if able else "",
+            why_not=() if able else tuple(why.items()),
+        )  # fmt: skip
 
     def plan(self, ref: ModelRef) -> LoadPlan:
         return LoadPlan(ref, True)
@@ -262,6 +280,23 @@ class FakeImages:
 
     def drawing(self, drawing_id: str) -> FakeDrawing | None:
         return self.drawings.get(drawing_id)
+
+    def adapters(self, ref: ModelRef) -> tuple[Adapter, ...]:
+        return tuple(self.here) if ref == REF else ()
+
+    def find_adapter(self, ref: ModelRef, text: str, kind: AdapterKind) -> Adapter:
+        if text.endswith(".ckpt") or "pickle" in text:
+            raise UnsafeContentError("This LoRA exists only as a pickle file. Choose one with safetensors weights.")
+        for adapter in (*self.here, NEW_LORA):
+            if text in (adapter.ref.repo_id, str(adapter.ref), adapter.id) and adapter.kind == kind and ref == REF:
+                return adapter
+        raise UserInputError("This LoRA was made for SDXL and does not fit this model. Choose one for its family.")
+
+    def prepare_adapter(self, ref: ModelRef, adapter: Adapter) -> Iterator[Progress]:
+        if adapter not in self.here:
+            yield Progress("download", 1_000_000, adapter.size, "bytes")
+            self.here.append(adapter)
+        yield Progress("ready")
 
     def recipe_in(self, data: bytes) -> Recipe:
         if not data.startswith(b"\x89PNG"):

@@ -14,7 +14,7 @@ from backends.pins import PinBook
 from core.catalog import LocalFolder
 from core.chat import LoadPlan, Progress
 from core.errors import NoBackend, UserInputError
-from core.images import ImageCapabilities, ImageSettings
+from core.images import Adapter, AdapterKind, ImageCapabilities, ImageSettings
 from core.protocols import Drawing, ImageBackend
 from core.recipe import Recipe, recipe_in
 from core.refs import COMMIT, ModelRef, split_model
@@ -83,6 +83,18 @@ class ImageRouter:
     def drawing(self, drawing_id: str) -> Drawing | None:
         """A waiting, running or recent drawing; None when it is gone."""
         return self._desk.get(drawing_id)
+
+    def adapters(self, ref: ModelRef) -> tuple[Adapter, ...]:
+        """The LoRAs and ControlNets of this machine that fit a base model."""
+        return ()
+
+    def find_adapter(self, ref: ModelRef, text: str, kind: AdapterKind) -> Adapter:
+        """The adapter that `repo_id[@revision][:file]` names; refused as long as no engine takes one."""
+        raise NoBackend(self.capabilities(ref).reason("loras" if kind == "lora" else "controlnet"))
+
+    def prepare_adapter(self, ref: ModelRef, adapter: Adapter) -> Iterator[Progress]:
+        """Fetch an adapter, saying how far it is."""
+        raise NoBackend(self.capabilities(ref).reason("loras" if adapter.kind == "lora" else "controlnet"))
 
     def recipe_in(self, data: bytes) -> Recipe:
         """The recipe inside a picture file; `UserInputError` when there is none or the file cannot be read safely."""

@@ -116,7 +116,10 @@ def capabilities_of(folder: Path, ref: ModelRef) -> ImageCapabilities:
     can_change = family in auto.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING
     can_inpaint = family in auto.AUTO_INPAINT_PIPELINES_MAPPING
     negative = "negative_prompt" in facts.parameters and not _distilled_guidance(facts)
-    why_not = {"loras": "LoRA adapters are not supported yet. Draw without them."}
+    why_not = {
+        "loras": "LoRA adapters are not supported yet. Draw without them.",
+        "controlnet": "ControlNets are not supported yet. Draw without one.",
+    }
     if not can_change:
         why_not["image_to_image"] = f"diffusers has no image-to-image pipeline for this model's family ({family})."
     if not can_inpaint:
