@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from backends.feedback.group_commit import GroupCommit, Job, T
 from backends.feedback.migrations import migrate
 from core.errors import FeedbackError, NotSaved
 
@@ -41,6 +42,7 @@ class Database:
         self._pool = threading.Lock()
         self._writing = threading.Lock()
         self._closed = False
+        self._together = GroupCommit(self.write)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_network_folder(path.parent)
@@ -85,6 +87,10 @@ class Database:
             raise NotSaved(f"Not saved. {self._sentence(error)} What you entered is still on the screen.") from error
         finally:
             self._writing.release()
+
+    def change(self, job: Job[T]) -> T:
+        """As `write`, for many callers at once: changes that wait share a transaction. Raises `NotSaved`, or the job's own."""
+        return self._together.run(job)
 
     def close(self) -> None:
         """Close the connections; the last one folds the write-ahead log into the file."""

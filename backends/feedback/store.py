@@ -34,21 +34,29 @@ class SqliteFeedbackStore:
         if not ids or len(set(ids)) != len(ids):
             raise ValueError("rows to save need ids of their own")
         encoded = [encode(row) for row in rows]
-        with self._database.write() as db:
+
+        def insert(db: sqlite3.Connection) -> Saved:
             if self._already(db, ids):
                 return Saved(ids, fresh=False, same=self._same(db, ids, [text for text, _ in encoded]))
             for row, (text, pictures) in zip(rows, encoded, strict=True):
                 self._insert(db, row, text, keep(db, pictures))
-        self._outbox.wake()
-        return Saved(ids, fresh=True)
+            return Saved(ids, fresh=True)
+
+        saved = self._database.change(insert)
+        if saved.fresh:
+            self._outbox.wake()
+        return saved
 
     def withdraw(self, row_id: str) -> None:
         """Take a row back: a waiting one stays here, a pushed one leaves its shard with the next upload. Idempotent."""
-        with self._database.write() as db:
+
+        def take_back(db: sqlite3.Connection) -> None:
             found = db.execute("SELECT seq FROM rows WHERE id = ?", (row_id,)).fetchone()
             if found is None:
                 raise UserInputError("That row is not in this app's store, so there is nothing to take back.")
             self._take_back(db, found[0], "withdrawn", None)
+
+        self._database.change(take_back)
         self._outbox.wake()
 
     def newest(self, limit: int = 20, config: Config | None = None) -> Sequence[StoredRow]:
