@@ -11,17 +11,26 @@ def chip(ref: ModelRef | None, *, engine: str = "", notes: tuple[str, ...] = ())
     """The header chip as HTML; opens to the full commit and the notes."""
     if ref is None:
         return '<div class="pg-chip pg-chip-empty">No model is pinned. Find one under Search.</div>'
-    lines = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    # Where text goes is said by the ref itself, whatever else is known.
+    sent = (f"What you write is sent to {ref.host}.",) if ref.host else ()
+    lines = "".join(f"<li>{escape(note)}</li>" for note in (*sent, *notes))
+    commit = "<p>Its commit is not known: the host does not say it.</p>"
+    if ref.revision:
+        copy = f'<button class="pg-copy" data-copy="{ref.revision}">Copy commit</button>'
+        commit = f"<p><code>{ref.revision}</code> {copy}</p>"
+    where = f"sent to {ref.host}" if ref.host else engine
     return (
         f'<details class="pg-chip"><summary><span class="pg-dot" aria-hidden="true"></span>'
         f"<b>{escape(ref.repo_id.rpartition('/')[2])}</b>"
-        f"<code>{ref.revision[:7]}</code>{f'<span>{escape(engine)}</span>' if engine else ''}</summary>"
-        f'<div class="pg-chip-more"><p>{escape(ref.repo_id)}</p>'
-        f'<p><code>{ref.revision}</code> <button class="pg-copy" data-copy="{ref.revision}">Copy commit</button></p>'
-        f"<ul>{lines}</ul></div></details>"
+        f"{_seven(ref)}{f'<span>{escape(where)}</span>' if where else ''}</summary>"
+        f'<div class="pg-chip-more"><p>{escape(ref.repo_id)}</p>{commit}<ul>{lines}</ul></div></details>'
     )
 
 
 def small_chip(ref: ModelRef) -> str:
     """Model and seven characters of the commit, for use beside an answer or a row."""
-    return f'<span class="pg-tag">{escape(ref.repo_id.rpartition("/")[2])} <code>{ref.revision[:7]}</code></span>'
+    return f'<span class="pg-tag">{escape(ref.repo_id.rpartition("/")[2])} {_seven(ref)}</span>'
+
+
+def _seven(ref: ModelRef) -> str:
+    return f"<code>{ref.revision[:7]}</code>" if ref.revision else ""

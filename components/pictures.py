@@ -48,7 +48,9 @@ def recipe_table(recipe: Recipe | None) -> str:
         return '<p class="pg-meta">Choose a picture, or drop one, to see what made it.</p>'
     settings = recipe.settings
     size = f"{settings.width} × {settings.height}" if settings.width and settings.height else None
-    model = f"{recipe.ref.repo_id} @ {recipe.ref.revision[:7]}" if recipe.ref else recipe.model
+    model = recipe.model
+    if recipe.ref:
+        model = recipe.ref.repo_id + (f" @ {recipe.ref.revision[:7]}" if recipe.ref.revision else " (commit not known)")
     rows = {
         "Prompt": settings.prompt,
         "Negative prompt": settings.negative_prompt,

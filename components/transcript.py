@@ -39,14 +39,14 @@ def turn_at(conversation: Conversation, index: int) -> Turn | None:
 
 def figures(reply: Reply) -> str:
     """The line under an answer: who made it, how long, how fast, and why it ended."""
-    parts = [f"{reply.ref.short} · {reply.backend} {reply.dtype}"]
+    parts = [f"{reply.ref.short} · {reply.backend} {reply.dtype}".rstrip()]
     usage = reply.usage
     if usage:
         parts.append(f"{usage.completion_tokens} tokens")
         if usage.tokens_per_second:
             parts.append(f"{usage.tokens_per_second:.1f} tokens/s")
         parts.append(f"first {usage.first_token_s:.2f} s")
-    parts.append(f"seed {reply.settings.seed}")
+    parts.append("seed not known" if reply.settings.seed is None else f"seed {reply.settings.seed}")
     ended = {"length": "cut at max new tokens", "cancelled": "stopped"}.get(reply.finish or "")
     return " · ".join([*parts, *([ended] if ended else [])])
 

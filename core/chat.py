@@ -12,7 +12,7 @@ from core.refs import ModelRef
 
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "length", "cancelled"]
-Path = Literal["plain", "zerogpu"]
+Path = Literal["plain", "zerogpu", "remote"]
 
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 MOST_CHARACTERS = 1_000_000
@@ -78,7 +78,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, whole or cut, with everything needed to name what made it."""
+    """An answer, whole or cut, with everything needed to name what made it. `dtype` "" and `usage` None: not known."""
 
     id: str
     content: str

@@ -64,7 +64,7 @@ def contender(made: Reply | Picture) -> Contender:
     adapter = made.ref.adapter
     return Contender(
         model=made.ref.repo_id,
-        revision=made.ref.revision,
+        revision=made.ref.revision or None,
         adapter=str(adapter) if adapter else None,
         settings=made.settings.as_json(),
     )
@@ -182,6 +182,6 @@ def item_of(prompt: Sequence[Message], makers: Sequence[Contender]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def same(left: str, right: str) -> str:
-    """One name where both sides share it, both where they differ."""
-    return left if left == right else f"{left} | {right}"
+def same(left: str, right: str) -> str | None:
+    """One name where both sides share it, both where they differ; None where neither is known."""
+    return (left or None) if left == right else f"{left or 'unknown'} | {right or 'unknown'}"

@@ -1,4 +1,4 @@
-"""Names of exact models: a repository, the commit in it, and an adapter on top."""
+"""Names of exact models: a repository, the commit in it, and an adapter on top; or what a remote host calls one."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ COMMIT = re.compile(r"[0-9a-f]{40}")
 # The Hub's own rule for repository names (huggingface_hub.utils.validate_repo_id), one namespace at most.
 _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,250}")
+# How a person or a program says that the remote engine is meant: remote:<the name it serves the model under>.
+REMOTE = "remote:"
+_MOST_SERVED_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """One exact model. `revision` is a 40-hex commit, never a branch.
+
+    With a `host` it is a model that this host serves under the name `repo_id`, which only the remote engine runs; its
+    `revision` is the commit where the host says it, else "" (recorded as unknown).
 
     Raises `UserInputError` for a malformed repository id and `NotPinnedError` for anything but a full commit.
     """
@@ -23,9 +29,15 @@ class ModelRef:
     repo_id: str
     revision: str
     adapter: ModelRef | None = None
+    host: str = ""
 
     def __post_init__(self) -> None:
-        check_repo_id(self.repo_id)
+        if self.host:
+            check_served_name(self.repo_id)
+            if not self.revision:
+                return
+        else:
+            check_repo_id(self.repo_id)
         if not COMMIT.fullmatch(self.revision):
             raise NotPinnedError(
                 f"{self.repo_id} is not pinned: its revision has to be a 40-character commit. Open its card and choose "
@@ -33,12 +45,15 @@ class ModelRef:
             )
 
     def __str__(self) -> str:
+        if self.host:
+            return f"{self.repo_id}{f'@{self.revision}' if self.revision else ''} on {self.host}"
         return f"{self.repo_id}@{self.revision}"
 
     @property
     def short(self) -> str:
-        """`name @ 3f2a91c`, as the pinned chip shows it."""
-        return f"{self.repo_id.rpartition('/')[2]} @ {self.revision[:7]}"
+        """`name @ 3f2a91c`, as the pinned chip shows it; of a remote model whose commit is not known `name on host`."""
+        name = self.repo_id.rpartition("/")[2]
+        return f"{name} @ {self.revision[:7]}" if self.revision else f"{name} on {self.host}"
 
 
 def check_repo_id(repo_id: str) -> str:
@@ -50,6 +65,19 @@ def check_repo_id(repo_id: str) -> str:
             "for example HuggingFaceTB/SmolLM2-135M-Instruct."
         )
     return repo_id
+
+
+def check_served_name(name: str) -> str:
+    """Return `name` if a server may call a model so, else raise `UserInputError`. Servers also use paths and tags."""
+    if not name.strip() or len(name) > _MOST_SERVED_NAME or not name.isprintable():
+        raise UserInputError(f"“{shown(name)}” is not a name of a model. Choose one that the remote engine lists.")
+    return name
+
+
+def remote_name(model: str) -> str | None:
+    """The name in `remote:<name>`; None when `model` does not ask for the remote engine."""
+    text = model.strip()
+    return text[len(REMOTE) :].strip() if text.startswith(REMOTE) else None
 
 
 def check_revision(revision: str) -> str:

@@ -412,7 +412,7 @@ def rating_of(conversation: Conversation, turn: Turn, label: bool, rater: str | 
             blind=False,
             derived=False,
             backend=turn.reply.backend,
-            dtype=turn.reply.dtype,
+            dtype=turn.reply.dtype or None,
         ),
         prompt=conversation.prompt_of(turn.id),
         completion=(turn.message,),
