@@ -93,13 +93,26 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a backend can do with one model; the controls on the screen follow it."""
+    """What a backend can do with one model; the controls on the screen follow it.
+
+    `adapters` are those that can be chosen. `why_not` says in one sentence for each feature that is off ("seed",
+    "logprobs", "images") why, where there is more to say than that this engine does not have it.
+    """
 
     streaming: bool = True
     seed: bool = True
     max_context: int | None = None
     chat_template: bool = True
     notes: tuple[str, ...] = ()
+    logprobs: bool = False
+    images: bool = False
+    reasoning: bool = False
+    adapters: tuple[str, ...] = ()
+    why_not: tuple[tuple[str, str], ...] = ()
+
+    def reason(self, feature: str) -> str:
+        """Why `feature` is off, as a sentence."""
+        return dict(self.why_not).get(feature, "This model cannot do that here.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from time import monotonic
 from uuid import uuid4
 
@@ -32,10 +32,11 @@ class BufferedAnswer:
         backend: str,
         dtype: str,
         path: Path,
-        prompt_tokens: int,
+        prompt_tokens: int | None,
         orphan_seconds: float,
         started: float | None = None,
     ) -> None:
+        """`prompt_tokens` None: the engine does not count; the reply has no usage unless `count` tells it."""
         self._id = uuid4().hex
         self._made_by = (ref, settings, backend, dtype, path)
         self._prompt_tokens = prompt_tokens
@@ -51,6 +52,8 @@ class BufferedAnswer:
         self._first: float | None = None
         self._listeners = 0
         self._orphaned: threading.Timer | None = None
+        self.when_over: Callable[[], None] = lambda: None
+        """Called once, when the answer ends for whatever reason; has to return at once."""
         self.steps = 0
         """How many tokens the engine made for this answer, those after a cancel included."""
         self._leave_alone(max(orphan_seconds, FIRST_LISTENER_SECONDS))
@@ -122,6 +125,10 @@ class BufferedAnswer:
             if self._first is None:
                 self._first = monotonic()
 
+    def count(self, prompt_tokens: int, completion_tokens: int) -> None:
+        """Say how many tokens were read and written, where the engine is told and does not count itself."""
+        self._prompt_tokens, self._tokens = prompt_tokens, completion_tokens
+
     def put(self, text: str) -> None:
         """Add text to show; after the end it is dropped."""
         if not text:
@@ -145,11 +152,13 @@ class BufferedAnswer:
                 return
             now = monotonic()
             first = now if self._first is None else self._first
-            self._usage = Usage(self._prompt_tokens, self._tokens, first - self._started, now - self._started)
+            if self._prompt_tokens is not None:
+                self._usage = Usage(self._prompt_tokens, self._tokens, first - self._started, now - self._started)
             self._finish, self._error = finish, error
             self._over.set()
             self._stop_timer()
             self._changed.notify_all()
+        self.when_over()
 
     def _join(self) -> None:
         with self._changed:
