@@ -15,6 +15,7 @@
     │  ├─ QuotaExceeded         (retry_after)
     │  ├─ DownloadFailed        disk full, connection lost half-way
     │  └─ GenerationFailed
+    ├─ GalleryError             a picture could not be kept, read or packed
     ├─ UnsafeContentError       pickle weights, custom code; says what the override would do
     └─ FeedbackError            a row could not be saved or sent
        ├─ NotSaved
@@ -101,6 +102,10 @@ class DownloadFailed(BackendError):
 
 class GenerationFailed(BackendError):
     """The engine stopped with an error while it was answering."""
+
+
+class GalleryError(AppError):
+    """A picture of the gallery could not be kept, read or packed."""
 
 
 class UnsafeContentError(AppError):

@@ -10,6 +10,7 @@ from core.catalog import ModelCard, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply
 from core.dataset import Config, Row
 from core.feedback import FeedbackStatus, Saved, StoredRow
+from core.gallery import GalleryPage, GalleryQuery, Keeping, KeptPicture, Pace
 from core.images import Adapter, AdapterKind, ImageCapabilities, ImageSettings, Picture, Step
 from core.recipe import Recipe
 from core.refs import ModelRef
@@ -275,4 +276,73 @@ class ImageRouter(Protocol):
 
     def picture_in(self, data: bytes) -> bytes:
         """The picture of any file as a plain upright PNG; `UserInputError` when it is too large, damaged or no picture."""
+        ...
+
+
+class PictureStore(Protocol):
+    """Every visitor's finished pictures, kept on disk. `owner` comes from `core.identity.owner_of`; ids of others do not exist.
+
+    All raise `GalleryError` when the disk or the index fails.
+    """
+
+    @property
+    def limit(self) -> int:
+        """How many pictures it keeps for one visitor; 0 keeps none."""
+        ...
+
+    def keep(
+        self, owner: str, pictures: Sequence[Picture], *, grid: str = "", cells: Sequence[int | None] = ()
+    ) -> Keeping:
+        """Put pictures on disk before this returns; beyond the limit the oldest without a star go. Idempotent by id.
+
+        `cells` names for each picture the cell of `grid` it is.
+        """
+        ...
+
+    def find(self, owner: str, query: GalleryQuery) -> GalleryPage:
+        """One page of the pictures that match, newest first; a page past the end is the last one."""
+        ...
+
+    def ids(self, owner: str, query: GalleryQuery) -> tuple[str, ...]:
+        """The ids of every picture that matches, newest first; the query's page is ignored."""
+        ...
+
+    def get(self, owner: str, ids: Sequence[str]) -> tuple[KeptPicture, ...]:
+        """These pictures in this order; those that are gone are left out."""
+        ...
+
+    def png(self, owner: str, picture_id: str) -> bytes:
+        """The file as it was drawn, its recipe inside; `UserInputError` when it is not here."""
+        ...
+
+    def star(self, owner: str, picture_id: str, starred: bool) -> bool:
+        """Star or unstar; False when the picture is not here."""
+        ...
+
+    def delete(self, owner: str, ids: Sequence[str]) -> int:
+        """Delete pictures from the index and the disk; returns how many were here."""
+        ...
+
+    def pack(self, owner: str, ids: Sequence[str], target: Path) -> Iterator[int]:
+        """Write a zip of the files and recipes.jsonl to `target`, saying after each how many are in; gone ones are left out."""
+        ...
+
+    def keep_grid(self, owner: str, grid_id: str, plan: str) -> None:
+        """Remember what an X/Y/Z grid draws (`core.grid.plan_text`), and that it is the visitor's newest."""
+        ...
+
+    def grid(self, owner: str, grid_id: str = "") -> tuple[str, str] | None:
+        """(id, plan) of that grid, or of the newest; None when there is none."""
+        ...
+
+    def cells(self, owner: str, grid_id: str) -> Mapping[int, KeptPicture]:
+        """The finished pictures of a grid by cell."""
+        ...
+
+    def pace(self, ref: ModelRef) -> Pace | None:
+        """How fast this machine drew with the model when it last did, whoever asked; None when it never did."""
+        ...
+
+    def close(self) -> None:
+        """Close the index."""
         ...

@@ -40,6 +40,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PROVING_SECRET", "", "Salts pseudonyms; empty: made in the data folder, and pseudonyms end with that disk."
     ),
+    Variable("PROVING_GALLERY_LIMIT", "500", "Pictures kept on disk for each visitor of the Images tab; 0 keeps none."),
     Variable("PROVING_ORPHAN_SECONDS", "30", "How long an answer goes on after its page is gone."),
     Variable(
         "GRADIO_SERVER_NAME",
@@ -73,6 +74,7 @@ class Settings:
     local_only: bool = False
     secret: str = ""
     orphan_seconds: float = 30.0
+    gallery_limit: int = 500
     port: int = 7860
     host: str = "127.0.0.1"
     space_id: str | None = None
@@ -110,6 +112,7 @@ class Settings:
             local_only=_switch("PROVING_LOCAL_ONLY", env),
             secret=env.get("PROVING_SECRET", ""),
             orphan_seconds=_number("PROVING_ORPHAN_SECONDS", env, 30, 0, 86_400),
+            gallery_limit=int(_number("PROVING_GALLERY_LIMIT", env, 500, 0, 100_000)),
             port=int(_number("PORT", env, 7860, 1, 65_535)),
             host=env.get("GRADIO_SERVER_NAME") or (EVERY_ADDRESS if space_id else "127.0.0.1"),
             space_id=space_id,

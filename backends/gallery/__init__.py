@@ -1,0 +1,1 @@
+"""Pictures of visitors on disk, and the index that finds them."""
