@@ -1,0 +1,203 @@
+"""The device service that `spaces` asks on ZeroGPU, on loopback: who may use a GPU, for how long, and the end when time is up.
+
+It answers the calls of `spaces/zero/api.py` and keeps books of them, so that a test sees what was asked for and for how long.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import parse_qsl, urlsplit
+from uuid import uuid4
+
+from tests.serving import wait_until
+
+
+@dataclass
+class Grant:
+    """One GPU call: what was asked, which process used it, and how it ended."""
+
+    asked_seconds: int
+    size: str | None
+    token: str | None
+    task: str
+    nvidia_index: int
+    allow_token: str = field(default_factory=lambda: uuid4().hex)
+    pid: int | None = None
+    released: bool = False
+    failed: bool = False
+    killed: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What the service says instead of a grant, as JSON and headers of its answer."""
+
+    left: int = 0
+    wait_seconds: float = 3600.0
+    result: str = "quota-exceeded"
+    auth: str | None = None
+
+
+class DeviceApi:
+    """A context manager: serves on a free port while it is open.
+
+    `refuse` is asked before each grant, with the seconds that are asked for; None grants. `limit_factor` times the seconds
+    asked for is the time after which the worker is killed, counted from when it has the GPU. `gpus` calls run at once, further ones wait.
+    """
+
+    def __init__(self, *, gpus: int = 2, limit_factor: float = 10.0) -> None:
+        self.gpus = gpus
+        self.limit_factor = limit_factor
+        self.refuse: Callable[[int], Refusal | None] = lambda seconds: None
+        self.grants: list[Grant] = []
+        self.startup_reports = 0
+        self._changed = threading.Condition()
+        self._pids: dict[tuple[str, int], int] = {}
+        self._timers: dict[str, threading.Timer] = {}
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                api._answer(self)
+
+            def do_POST(self) -> None:
+                api._answer(self)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Nothing: the books are `grants`."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, name="device-api", daemon=True)
+
+    def __enter__(self) -> DeviceApi:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        for timer in tuple(self._timers.values()):
+            timer.cancel()
+        self.end_workers()
+
+    def end_workers(self) -> None:
+        """Kill every worker it ever allowed that is still there; `spaces` makes a new one for the next call."""
+        for pid in set(self._pids.values()):
+            _kill_child(pid)
+        # A call that finds one dying would be told that its work was aborted.
+        wait_until(lambda: not any(_is_running(pid) for pid in self._pids.values()), 60, "a worker did not end")
+        self._pids.clear()
+
+    def wait_released(self, seconds: float = 60.0) -> None:
+        """Wait until every grant was given back."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: all(grant.released for grant in self.grants), seconds), self.grants
+
+    # The calls.
+
+    def _answer(self, handler: BaseHTTPRequestHandler) -> None:
+        parts = urlsplit(handler.path)
+        name = parts.path.strip("/").replace("-", "_")
+        calls: dict[str, Callable[[dict[str, str]], tuple[int, object, dict[str, str]]]] = {
+            "startup_report": self._startup_report,
+            "schedule": self._schedule,
+            "allow": self._allow,
+            "release": self._release,
+            "queue_size": lambda asked: (200, 0.0, {}),
+        }
+        status, body, headers = calls[name](dict(parse_qsl(parts.query))) if name in calls else (404, None, {})
+        data = json.dumps(body).encode()
+        handler.send_response(status)
+        for key, value in {**headers, "content-type": "application/json", "content-length": str(len(data))}.items():
+            handler.send_header(key, value)
+        handler.end_headers()
+        if status != 204:
+            handler.wfile.write(data)
+
+    def _startup_report(self, asked: dict[str, str]) -> tuple[int, object, dict[str, str]]:
+        self.startup_reports += 1
+        return 200, None, {}
+
+    def _schedule(self, asked: dict[str, str]) -> tuple[int, object, dict[str, str]]:
+        seconds = int(asked["durationSeconds"])
+        if (refusal := self.refuse(seconds)) is not None:
+            headers = {"X-Approve-Result": refusal.result}
+            if refusal.auth:
+                headers["X-Authenticated"] = refusal.auth
+            return 429, {"left": refusal.left, "wait": refusal.wait_seconds}, headers
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._busy()) < self.gpus, 60):
+                return 503, None, {}
+            index = next(index for index in range(self.gpus) if index not in self._busy())
+            grant = Grant(seconds, asked.get("gpuSize"), asked.get("token"), asked["taskId"], index)
+            self.grants.append(grant)
+            # A worker is used again by the next call of the same function on the same GPU, as long as it lives.
+            grant.pid = self._pids.get((grant.task, index))
+            if grant.pid is not None:
+                self._let_time_run(grant)
+        answer = {"idle": True, "nvidiaIndex": index, "nvidiaUUID": f"GPU-{index}", "allowToken": grant.allow_token}
+        return 200, answer, {}
+
+    def _busy(self) -> set[int]:
+        return {grant.nvidia_index for grant in self.grants if not grant.released}
+
+    def _allow(self, asked: dict[str, str]) -> tuple[int, object, dict[str, str]]:
+        grant = self._grant(asked["allowToken"])
+        if grant is None:
+            return 404, None, {}
+        grant.pid = self._pids[grant.task, grant.nvidia_index] = int(asked["pid"])
+        self._let_time_run(grant)
+        return 200, None, {}
+
+    def _release(self, asked: dict[str, str]) -> tuple[int, object, dict[str, str]]:
+        grant = self._grant(asked["allowToken"])
+        if grant is None:
+            return 404, None, {}
+        with self._changed:
+            if timer := self._timers.pop(grant.allow_token, None):
+                timer.cancel()
+            grant.released, grant.failed = True, asked.get("fail", "").lower() == "true"
+            self._changed.notify_all()
+        return 200, None, {}
+
+    def _grant(self, token: str) -> Grant | None:
+        return next((grant for grant in self.grants if grant.allow_token == token), None)
+
+    def _let_time_run(self, grant: Grant) -> None:
+        timer = threading.Timer(grant.asked_seconds * self.limit_factor, self._time_is_up, [grant])
+        timer.daemon = True
+        self._timers[grant.allow_token] = timer
+        timer.start()
+
+    def _time_is_up(self, grant: Grant) -> None:
+        if not grant.released and grant.pid is not None:
+            grant.killed = True
+            _kill_child(grant.pid)
+
+
+def _kill_child(pid: int) -> None:
+    if _is_running(pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+def _is_running(pid: int) -> bool:
+    """Whether the number is that of a child of this process which has not ended."""
+    try:
+        state, parent = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[:2]
+    except OSError:
+        return False
+    return state not in "ZX" and int(parent) == os.getpid()

@@ -1,0 +1,35 @@
+"""A pytest plugin (`-p tests.zerogpu.plugin`): the whole test process is one on ZeroGPU, and `device_api` keeps its books.
+
+A process is on ZeroGPU or it is not, so tests that need it run in one of their own: see test_under_emulation.py.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.zerogpu.device_api import DeviceApi
+from tests.zerogpu.emulation import emulated, forget
+
+_OPEN = ExitStack()
+_API = _OPEN.enter_context(emulated(Path(_OPEN.enter_context(tempfile.TemporaryDirectory(prefix="zerogpu-")))))
+
+
+def pytest_unconfigure() -> None:
+    """End the workers and the service."""
+    _OPEN.close()
+
+
+@pytest.fixture(autouse=True)
+def device_api() -> Iterator[DeviceApi]:
+    """The device service with empty books; afterwards every worker is ended and nothing is placed."""
+    _API.grants.clear()
+    _API.refuse = lambda seconds: None
+    _API.limit_factor = 100.0
+    yield _API
+    _API.end_workers()
+    forget()
