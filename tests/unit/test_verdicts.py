@@ -1,0 +1,152 @@
+"""The thin copies of comparisons: as many as there are current rows, whatever happened to them."""
+
+from __future__ import annotations
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from core.chat import Message
+from core.dataset import ComparisonRow, Contender
+from core.evidence import Style, VoteFilter, style_of
+from tests.contract.outbox_rows import comparison, open_store, provenance
+
+A = Contender("org/a", "a" * 40, None, '{"seed": 1, "temperature": 0.5}')
+A_AGAIN = Contender("org/a", "a" * 40, None, '{"seed": 2, "temperature": 0.5}')
+B = Contender("org/b", "b" * 40)
+
+
+def vote(outcome: str = "left", left: Contender = A, right: Contender = B, prompt: str = "Why?", **changes: object):
+    return ComparisonRow(
+        provenance(**{"blind": True, "leaked": False, **changes}),
+        "chat",
+        (Message("system", "s"), Message("user", prompt)),
+        (Message("assistant", "# Head\n- a\n- b\n**bold**"),),
+        (Message("assistant", "plain"),),
+        outcome,
+        left,
+        right,
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path):
+    store, _ = open_store(tmp_path)
+    yield store
+    store.close()
+
+
+def test_votes_are_counted_by_pair_and_outcome_and_the_seed_makes_no_contender(store) -> None:
+    store.save([vote("left"), vote("left", left=A_AGAIN), vote("tie", left=B, right=A)])
+    votes = store.votes()
+    makers = votes.contenders()
+    assert sorted((maker.model, maker.settings) for maker in makers.values()) == [
+        ("org/a", '{"temperature": 0.5}'),
+        ("org/b", None),
+    ]
+    found = {(makers[t.left].model, makers[t.right].model, t.outcome, t.times) for t in votes.tallies(VoteFilter())}
+    assert found == {("org/a", "org/b", "left", 2), ("org/b", "org/a", "tie", 1)}
+
+
+def test_a_vote_taken_back_or_replaced_no_longer_counts_and_the_stamp_tells(store) -> None:
+    first, second = vote(), vote("right")
+    store.save([first, second])
+    votes = store.votes()
+    before = votes.stamp()
+    store.withdraw(first.provenance.id)
+    assert votes.stamp() != before
+    store.save([vote("tie", supersedes=second.provenance.id)])
+    assert [(t.outcome, t.times) for t in store.votes().tallies(VoteFilter())] == [("tie", 1)]
+
+
+def test_the_same_vote_twice_counts_once(store) -> None:
+    row = vote()
+    store.save([row])
+    store.save([row])
+    assert [t.times for t in store.votes().tallies(VoteFilter())] == [1]
+
+
+def test_filters(store) -> None:
+    store.save([
+        vote(prompt="How do BOATS float?", rater="ada", campaign="c1", created_at="2026-01-01T23:59:59.9+00:00"),
+        vote(rater="bob", blind=False, created_at="2026-01-02T00:00:00+00:00"),
+        vote(leaked=True, created_at="2026-01-03T00:00:00+00:00"),
+        vote(left=Contender(), created_at="2026-01-03T00:00:00+00:00"),
+        comparison("both_bad", created_at="2026-01-03T00:00:00+00:00"),
+    ])  # fmt: skip
+    votes = store.votes()
+
+    def count(**wanted: object) -> int:
+        return sum(tally.times for tally in votes.tallies(VoteFilter(**wanted)))
+
+    assert count() == 4
+    assert count(leaked=True) == 5
+    assert count(kind="image") == 0
+    assert count(prompt="boats FLOAT") == 1
+    assert count(prompt="100%") == 0
+    assert count(rater="ada") == count(campaign="c1") == 1
+    assert count(blind_only=True) == 2
+    assert count(until=date(2026, 1, 1)) == 1
+    assert count(since=date(2026, 1, 2), until=date(2026, 1, 2)) == 1
+    assert count(models=("org/a",)) == 2
+    assert count(models=("org/b",)) == 3
+    assert count(models=("org/a", "org/b")) == 2
+    assert count(models=("org/none",)) == 0
+    assert votes.days(VoteFilter()) == [(date(2026, 1, 1), 1), (date(2026, 1, 2), 1), (date(2026, 1, 3), 2)]
+    assert votes.people("chat") == (["ada", "bob"], ["c1"])
+
+
+def test_records_tell_style_and_side(store) -> None:
+    store.save([vote("right", decision_seconds=4.5)])
+    [[record]] = store.votes().records(VoteFilter())
+    assert record.outcome == "right" and record.seconds == 4.5 and record.blind
+    assert record.left_style == Style(23, 1, 2, 1)
+    assert record.right_style == Style(5, 0, 0, 0)
+
+
+def test_rows_an_older_version_left_uncounted_are_counted(store) -> None:
+    kept, gone = vote(), vote("tie")
+    store.save([kept, gone, *(vote("right") for _ in range(3))])
+    store.withdraw(gone.provenance.id)
+    with store._database.write() as db:
+        db.execute("DELETE FROM verdicts")
+        db.execute("UPDATE verdict_state SET version = 0, upto = 0")
+    # As the next start finds it.
+    from backends.feedback.verdicts import prepare
+
+    with store._database.write() as db:
+        prepare(db)
+    counts = {tally.outcome: tally.times for tally in store.votes().tallies(VoteFilter())}
+    assert counts == {"left": 1, "right": 3}
+
+
+def test_catching_up_goes_on_where_it_stopped(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    from backends.feedback import verdicts
+
+    with store._database.write() as db:
+        db.execute("UPDATE verdict_state SET upto = -1")
+    store.save([vote() for _ in range(7)])
+    with store._database.write() as db:
+        db.execute("DELETE FROM verdicts")
+        assert verdicts.catch_up(db, 3) is False
+        assert db.execute("SELECT count(*) FROM verdicts").fetchone()[0] == 3
+    assert sum(tally.times for tally in store.votes().tallies(VoteFilter())) == 7
+
+
+def test_rows_are_read_in_order_across_batches_without_those_taken_back(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.feedback.streaming.READ_TOGETHER", 2)
+    rows = [vote() for _ in range(5)]
+    store.save(rows)
+    store.withdraw(rows[2].provenance.id)
+    wanted = [row.provenance.id for row in rows if row is not rows[2]]
+    assert [row.id for row in store.rows("comparisons")] == wanted
+    assert list(store.rows("ratings")) == []
+
+
+def test_style_counts_markdown_outside_code() -> None:
+    text = "## A\n\n1. one\n* two\n```\n# not this\n- nor this\n```\n**b** and __c__"
+    assert style_of(text) == Style(len(text), 1, 2, 2)
+    assert style_of("a" * 10) == Style(10, 0, 0, 0)
+    # Nothing here may take more than linear time, whatever strangers' models write.
+    assert style_of(" " * 200_000 + "**" * 200_000 + "\n" * 200_000 + "`" * 100_000).length == 900_000
