@@ -34,6 +34,26 @@ class StoredRow:
 
 
 @dataclass(frozen=True, slots=True)
+class RowQuery:
+    """Which current rows to show. Empty means any; `text` is looked for in what people wrote and in models' names."""
+
+    config: Config | None = None
+    rater: str | None = None
+    source: str = ""
+    outcome: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRows:
+    """Rows for a query, newest first. `more`: there are others. `looked_at` is None when every row was looked at."""
+
+    rows: tuple[StoredRow, ...]
+    more: bool = False
+    looked_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class FeedbackStatus:
     """Health of the outbox. Counts are rows: `saved` is every current row, the others say where they are.
 

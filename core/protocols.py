@@ -8,8 +8,9 @@ from typing import Protocol
 
 from core.catalog import ModelCard, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply
+from core.consent import Consent
 from core.dataset import Config, Row
-from core.feedback import FeedbackStatus, Saved, StoredRow
+from core.feedback import FeedbackStatus, FoundRows, RowQuery, Saved, StoredRow
 from core.gallery import GalleryPage, GalleryQuery, Keeping, KeptPicture, Pace
 from core.images import Adapter, AdapterKind, ImageCapabilities, ImageSettings, Picture, Step
 from core.recipe import Recipe
@@ -125,12 +126,41 @@ class HubCatalog(Protocol):
 class FeedbackStore(Protocol):
     """Keeps what reviewers said. Durable before it returns."""
 
-    def save(self, rows: Sequence[Row]) -> Saved:
-        """All rows or none, in one transaction; rows whose id is there already change nothing. Raises `NotSaved`."""
+    @property
+    def consent(self) -> Consent | None:
+        """What reviewers have to agree to before they are heard; None when nothing is asked."""
+        ...
+
+    def agreed(self, rater: str | None) -> bool:
+        """Whether this reviewer agreed to the text as it is now; True when nothing is asked."""
+        ...
+
+    def agree(self, rater: str, version: str) -> None:
+        """Record the agreement; `UserInputError` when the text has changed since it was shown."""
+        ...
+
+    def save(self, rows: Sequence[Row], taking_back: Sequence[str] = ()) -> Saved:
+        """All rows or none, in one transaction; rows whose id is there already change nothing.
+
+        `taking_back` are rows that are withdrawn in the same transaction. Each row is stamped with the version of the
+        consent text. Raises `NotSaved`; `NotConsented` when its rater has not agreed.
+        """
         ...
 
     def withdraw(self, row_id: str) -> None:
         """Take a row back: out of the current view now, out of the dataset with the next upload."""
+        ...
+
+    def withdraw_all(self, rater: str) -> int:
+        """Take back every row of one reviewer; returns how many they were."""
+        ...
+
+    def row(self, row_id: str) -> StoredRow | None:
+        """One current row; None when there is no such row, or not any more."""
+        ...
+
+    def find(self, query: RowQuery, limit: int = 20) -> FoundRows:
+        """Current rows that fit, newest first."""
         ...
 
     def newest(self, limit: int = 20, config: Config | None = None) -> Sequence[StoredRow]:

@@ -9,9 +9,10 @@ from uuid import uuid4
 
 from core.catalog import FileEntry, Finding, ModelCard, ModelSummary, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply, Usage, with_seed
+from core.consent import Consent
 from core.dataset import Config, Row
-from core.errors import ModelNotFound, UnsafeContentError, UserInputError
-from core.feedback import FeedbackStatus, Saved, StoredRow
+from core.errors import ModelNotFound, NotConsented, UnsafeContentError, UserInputError
+from core.feedback import FeedbackStatus, FoundRows, RowQuery, Saved, StoredRow
 from core.images import (
     Adapter,
     AdapterKind,
@@ -163,11 +164,23 @@ def summary(ref: ModelRef, source: str) -> ModelSummary:
 class FakeStore:
     """Rows in memory, with the store's own idempotence."""
 
-    def __init__(self) -> None:
+    def __init__(self, consent: Consent | None = None) -> None:
         self.kept: dict[str, Row] = {}
         self.withdrawn: list[str] = []
+        self.consent = consent
+        self.agreements: set[tuple[str, str]] = set()
 
-    def save(self, rows: Sequence[Row]) -> Saved:
+    def agreed(self, rater: str | None) -> bool:
+        return self.consent is None or (rater or "", self.consent.version) in self.agreements
+
+    def agree(self, rater: str, version: str) -> None:
+        self.agreements.add((rater, version))
+
+    def save(self, rows: Sequence[Row], taking_back: Sequence[str] = ()) -> Saved:
+        if not all(self.agreed(row.provenance.rater) for row in rows):
+            raise NotConsented("Not saved. Agree to the text first.")
+        for row_id in taking_back:
+            self.withdraw(row_id)
         ids = tuple(row.provenance.id for row in rows)
         fresh = not any(row_id in self.kept for row_id in ids)
         if fresh:
@@ -181,6 +194,28 @@ class FakeStore:
     def withdraw(self, row_id: str) -> None:
         self.withdrawn.append(row_id)
         self.kept.pop(row_id, None)
+
+    def withdraw_all(self, rater: str) -> int:
+        mine = [row_id for row_id, row in self.kept.items() if row.provenance.rater == rater]
+        for row_id in mine:
+            self.withdraw(row_id)
+        return len(mine)
+
+    def row(self, row_id: str) -> StoredRow | None:
+        row = self.kept.get(row_id)
+        return None if row is None else StoredRow(row_id, row.config, row.columns(), "waiting")
+
+    def find(self, query: RowQuery, limit: int = 20) -> FoundRows:
+        def fits(columns: dict[str, object]) -> bool:
+            return (
+                query.rater in (None, columns["rater"])
+                and query.source in ("", columns["source"])
+                and query.outcome in ("", columns.get("outcome"))
+                and query.text.lower() in str(columns).lower()
+            )
+
+        rows = [row for row in self.newest(len(self.kept), query.config) if fits(row.columns)]
+        return FoundRows(tuple(rows[:limit]), more=len(rows) > limit)
 
     def newest(self, limit: int = 20, config: Config | None = None) -> Sequence[StoredRow]:
         rows = [row for row in reversed(self.kept.values()) if config in (None, row.config)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -54,6 +55,37 @@ class Batches:
                 AND NOT EXISTS (SELECT 1 FROM events WHERE row = rows.seq AND kind IN ('withdrawn', 'superseded'))""",
                 (self.destination, self.destination),
             )
+
+    def counts(self) -> Counter[str]:
+        """How many rows are in each state."""
+        with self._database.read() as db:
+            return Counter(dict(db.execute("SELECT state, n FROM tallies WHERE destination = ?", (self.destination,))))
+
+    def oldest_waiting(self) -> float | None:
+        """When the row was saved that waits longest, by the order of saving: the wall clock may have been set back."""
+        with self._database.read() as db:
+            found = db.execute(
+                """SELECT saved_at FROM rows WHERE seq = (SELECT min(row) FROM (
+                    SELECT * FROM (SELECT row FROM placements
+                        WHERE destination = :d AND state = 'waiting' AND batch IS NULL ORDER BY row LIMIT 1)
+                    UNION ALL
+                    SELECT min(placements.row) FROM batches JOIN placements ON placements.batch = batches.id
+                        WHERE batches.destination = :d AND batches.state = 'open' AND placements.state = 'waiting'))""",
+                {"d": self.destination},
+            ).fetchone()
+            return found[0] if found else None
+
+    def error(self) -> str | None:
+        """What went wrong last, if nothing went right since; it outlives a restart."""
+        with self._database.read() as db:
+            found = db.execute("SELECT last_error FROM destinations WHERE id = ?", (self.destination,)).fetchone()
+            return found[0] if found else None
+
+    def failed(self, sentence: str | None) -> None:
+        """Remember what went wrong, or that nothing does any more."""
+        if self.error() != sentence:
+            with self._database.write() as db:
+                db.execute("UPDATE destinations SET last_error = ? WHERE id = ?", (sentence, self.destination))
 
     def pending(self) -> bool:
         """Whether there is anything to send: rows that wait, rows to take out, batches not confirmed."""

@@ -43,6 +43,8 @@ class Database:
         self._writing = threading.Lock()
         self._closed = False
         self._together = GroupCommit(self.write)
+        # What the operator should know of this file: what was recovered, what a check found.
+        self.notes: tuple[str, ...] = ()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_network_folder(path.parent)

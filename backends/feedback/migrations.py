@@ -69,7 +69,43 @@ _PICTURES = (
     "ALTER TABLE rows ADD COLUMN picture_bytes INTEGER NOT NULL DEFAULT 0",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _PICTURES)
+_EVIDENCE = (
+    "ALTER TABLE rows ADD COLUMN rater TEXT GENERATED ALWAYS AS (json_extract(columns, '$.rater')) VIRTUAL",
+    "CREATE INDEX rows_by_rater ON rows (rater, seq)",
+    # What stands: said, and neither taken back nor replaced since.
+    """CREATE VIEW current_rows AS SELECT seq, id, config, columns, created_at, saved_at, rater FROM rows
+        WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.row = rows.seq AND kind IN ('withdrawn', 'superseded'))""",
+    # How many placements are in which state, so that the health line costs the same for ten rows and for a million.
+    """CREATE TABLE tallies (
+        destination INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        n INTEGER NOT NULL,
+        PRIMARY KEY (destination, state)
+    ) STRICT, WITHOUT ROWID""",
+    "INSERT INTO tallies SELECT destination, state, count(*) FROM placements GROUP BY destination, state",
+    """CREATE TRIGGER placed AFTER INSERT ON placements BEGIN
+        INSERT INTO tallies VALUES (new.destination, new.state, 1)
+        ON CONFLICT DO UPDATE SET n = n + 1; END""",
+    """CREATE TRIGGER moved AFTER UPDATE OF state ON placements WHEN old.state != new.state BEGIN
+        UPDATE tallies SET n = n - 1 WHERE destination = old.destination AND state = old.state;
+        INSERT INTO tallies VALUES (new.destination, new.state, 1)
+        ON CONFLICT DO UPDATE SET n = n + 1; END""",
+    # The last failure outlives a restart. adopted: what the repository held before this database knew it was read.
+    "ALTER TABLE destinations ADD COLUMN last_error TEXT",
+    "ALTER TABLE destinations ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE destinations ADD COLUMN approved INTEGER NOT NULL DEFAULT 0",
+    # A shard that was there before this database: another app may look after it too.
+    "ALTER TABLE batches ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0",
+    "CREATE TABLE consent_texts (version TEXT PRIMARY KEY, text TEXT NOT NULL, first_shown TEXT NOT NULL) STRICT",
+    """CREATE TABLE consents (
+        rater TEXT NOT NULL,
+        version TEXT NOT NULL REFERENCES consent_texts (version),
+        at TEXT NOT NULL,
+        PRIMARY KEY (rater, version)
+    ) STRICT, WITHOUT ROWID""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _PICTURES, _EVIDENCE)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -131,6 +131,8 @@ class Outbox:
             log.error("outbox: %s at %s", type(error).__name__, _place(error))
             self._failed(BUG, error)
             return
+        if outcome != "busy":
+            self._remember(None)
         with self._changed:
             self._failures = 0
             if outcome != "busy":
@@ -148,6 +150,7 @@ class Outbox:
             self._account_known = self._ask_account is None
         if sentence != self.last_error:
             log.warning("outbox: %s", sentence)
+        self._remember(sentence)
         with self._changed:
             self.last_error = sentence
             first = self._pace.rejected_first if isinstance(error, DatasetRejected) else self._pace.retry_first
@@ -177,6 +180,7 @@ class Outbox:
                 self._due = monotonic() + self._pace.settle
         try:
             _, committed = self._delivery.batches.last_commit()
+            self.last_error = self._delivery.batches.error()
         except AppError as error:
             log.warning("outbox: %s", error)
             return
@@ -184,6 +188,12 @@ class Outbox:
         age = time.time() - committed if committed is not None else -1.0
         if 0 <= age < self._pace.between:
             self._not_before = monotonic() + self._pace.between - age
+
+    def _remember(self, sentence: str | None) -> None:
+        try:
+            self._delivery.batches.failed(sentence)
+        except AppError as error:
+            log.warning("outbox: %s", error)
 
     def _waits(self) -> bool:
         try:

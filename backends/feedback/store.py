@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Sequence
-from typing import Any, cast
+from collections.abc import Iterator, Sequence
 
+from backends.feedback import consents, reading, streaming
 from backends.feedback.batches import Batches
 from backends.feedback.database import Database
-from backends.feedback.encoding import decode, encode
+from backends.feedback.encoding import encode
 from backends.feedback.outbox import Outbox
-from backends.feedback.pictures import keep, picture_in
+from backends.feedback.pictures import keep
+from backends.feedback.verdicts import SqliteVotes, behind, catch_up, keep_in_order, prepare
+from core.consent import Consent
 from core.dataset import Config, Row
 from core.errors import NotSaved, UserInputError
-from core.feedback import FeedbackStatus, RowState, Saved, StoredRow
+from core.feedback import FeedbackStatus, FoundRows, RowQuery, Saved, StoredRow
 from core.identity import now
 
 UPLOAD_SECONDS = 60.0
@@ -23,23 +25,61 @@ CLOSE_SECONDS = 15.0
 
 
 class SqliteFeedbackStore:
-    """Rows are never changed: taking one back or replacing it is a new event. State is told for one destination."""
+    """Rows are never changed: taking one back or replacing it is a new event. State is told for one destination.
 
-    def __init__(self, database: Database, batches: Batches, outbox: Outbox, dataset: str) -> None:
+    `warnings` are what the operator should know of this machine, for the status.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        batches: Batches,
+        outbox: Outbox,
+        dataset: str,
+        consent: Consent | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
         self._database, self._batches, self._outbox, self._dataset = database, batches, outbox, dataset
+        database.change(prepare)
+        self._consent, self._warnings = consent, warnings
 
-    def save(self, rows: Sequence[Row]) -> Saved:
+    @property
+    def consent(self) -> Consent | None:
+        """The operator's text, or None."""
+        return self._consent
+
+    def agreed(self, rater: str | None) -> bool:
+        """Whether this reviewer agreed to the text as it is now; True when nothing is asked."""
+        if self._consent is None:
+            return True
+        with self._database.read() as db:
+            return consents.has_agreed(db, self._consent, rater)
+
+    def agree(self, rater: str, version: str) -> None:
+        """Record an agreement; it is on disk when this returns."""
+        consent = self._consent
+        if consent is not None:
+            self._database.change(lambda db: consents.record(db, consent, rater, version))
+
+    def save(self, rows: Sequence[Row], taking_back: Sequence[str] = ()) -> Saved:
         """All rows or none; when one of them is there already (a second click, a second tab) nothing changes."""
         ids = tuple(row.provenance.id for row in rows)
         if not ids or len(set(ids)) != len(ids):
             raise ValueError("rows to save need ids of their own")
+        consent = self._consent
+        if consent is not None:
+            rows = consents.stamped(rows, consent)
         encoded = [encode(row) for row in rows]
 
         def insert(db: sqlite3.Connection) -> Saved:
+            if consent is not None:
+                consents.refuse_without(db, rows, consent)
             if self._already(db, ids):
                 return Saved(ids, fresh=False, same=self._same(db, ids, [text for text, _ in encoded]))
             for row, (text, pictures) in zip(rows, encoded, strict=True):
                 self._insert(db, row, text, keep(db, pictures))
+            for row_id in taking_back:
+                self._withdraw(db, row_id)
             return Saved(ids, fresh=True)
 
         saved = self._database.change(insert)
@@ -49,45 +89,43 @@ class SqliteFeedbackStore:
 
     def withdraw(self, row_id: str) -> None:
         """Take a row back: a waiting one stays here, a pushed one leaves its shard with the next upload. Idempotent."""
-
-        def take_back(db: sqlite3.Connection) -> None:
-            found = db.execute("SELECT seq FROM rows WHERE id = ?", (row_id,)).fetchone()
-            if found is None:
-                raise UserInputError("That row is not in this app's store, so there is nothing to take back.")
-            self._take_back(db, found[0], "withdrawn", None)
-
-        self._database.change(take_back)
+        self._database.change(lambda db: self._withdraw(db, row_id))
         self._outbox.wake()
 
-    def newest(self, limit: int = 20, config: Config | None = None) -> Sequence[StoredRow]:
-        """Current rows, newest first; raises `FeedbackError` when the database cannot be read."""
+    def withdraw_all(self, rater: str) -> int:
+        """Take back every current row of one reviewer, in one transaction; returns how many they were."""
+
+        def take_back(db: sqlite3.Connection) -> int:
+            mine = db.execute("SELECT seq FROM current_rows WHERE rater = ?", (rater,)).fetchall()
+            for (seq,) in mine:
+                self._take_back(db, seq, "withdrawn", None)
+            return len(mine)
+
+        gone = self._database.change(take_back)
+        if gone:
+            self._outbox.wake()
+        return gone
+
+    def row(self, row_id: str) -> StoredRow | None:
+        """One current row; None when there is no such row, or not any more."""
         with self._database.read() as db:
-            found = db.execute(
-                f"""SELECT rows.id, rows.config, columns, placements.state, batches.path
-                FROM rows JOIN placements ON placements.row = rows.seq AND placements.destination = ?
-                LEFT JOIN batches ON batches.id = placements.batch
-                WHERE placements.state != 'withdrawn' {"AND rows.config = ?" if config else ""}
-                ORDER BY rows.seq DESC LIMIT ?""",  # noqa: S608  (the only insertion is one of two literals)
-                (self._batches.destination, *([config] if config else []), max(0, limit)),
-            ).fetchall()
-            return [_stored(db, *row) for row in found]
+            return reading.row_of(db, self._batches.destination, row_id)
+
+    def find(self, query: RowQuery, limit: int = 20) -> FoundRows:
+        """Current rows that fit, newest first; raises `FeedbackError` when the database cannot be read."""
+        with self._database.read() as db:
+            return reading.find(db, self._batches.destination, query, limit)
+
+    def newest(self, limit: int = 20, config: Config | None = None) -> Sequence[StoredRow]:
+        """Current rows, newest first."""
+        return list(self.find(RowQuery(config), limit).rows)
 
     def status(self) -> FeedbackStatus:
-        """Counts and health, from this machine alone."""
-        with self._database.read() as db:
-            counts = dict(
-                db.execute(
-                    "SELECT state, count(*) FROM placements WHERE destination = ? GROUP BY state",
-                    (self._batches.destination,),
-                ).fetchall()
-            )
-            oldest = db.execute(
-                """SELECT min(saved_at) FROM placements JOIN rows ON rows.seq = row
-                WHERE destination = ? AND state = 'waiting'""",
-                (self._batches.destination,),
-            ).fetchone()[0]
+        """Counts and health, from this machine alone; the same effort for ten rows and for a million."""
+        counts = self._batches.counts()
+        oldest = self._batches.oldest_waiting() if counts["waiting"] else None
         account = self._outbox.account
-        waiting, pushed, refused = (int(counts.get(state, 0)) for state in ("waiting", "pushed", "refused"))
+        waiting, pushed, refused = counts["waiting"], counts["pushed"], counts["refused"]
         return FeedbackStatus(
             saved=waiting + pushed + refused,
             waiting=waiting,
@@ -99,8 +137,20 @@ class SqliteFeedbackStore:
             # The wall clock may have been set back since.
             oldest_waiting_s=max(0.0, time.time() - oldest) if oldest is not None else None,
             account=(account.label or None) if account else None,
-            warnings=account.warnings if account else (),
+            warnings=(*self._warnings, *self._database.notes, *(account.warnings if account else ())),
         )
+
+    def rows(self, config: Config) -> Iterator[StoredRow]:
+        """Every current row of a config, oldest first, read a few at a time."""
+        return streaming.rows(self._database, self._batches.destination, config)
+
+    def votes(self) -> SqliteVotes:
+        """The comparisons without their texts, every current one counted."""
+        with self._database.read() as db:
+            done = not behind(db)
+        while not done:
+            done = self._database.change(catch_up)
+        return SqliteVotes(self._database.read)
 
     def upload_now(self) -> FeedbackStatus:
         """Send what waits, now, and wait for the outcome at most a minute."""
@@ -139,6 +189,8 @@ class SqliteFeedbackStore:
         )
         seq = cursor.lastrowid
         db.execute("INSERT INTO events (row, kind, at) VALUES (?, 'saved', ?)", (seq, now()))
+        if row.config == "comparisons" and seq is not None:
+            keep_in_order(db, seq, row.columns())
         db.execute(
             "INSERT INTO placements (destination, row, state) VALUES (?, ?, 'waiting')",
             (self._batches.destination, seq),
@@ -147,6 +199,12 @@ class SqliteFeedbackStore:
             old = db.execute("SELECT seq FROM rows WHERE id = ?", (about.supersedes,)).fetchone()
             if old is not None:
                 self._take_back(db, old[0], "superseded", about.id)
+
+    def _withdraw(self, db: sqlite3.Connection, row_id: str) -> None:
+        found = db.execute("SELECT seq FROM rows WHERE id = ?", (row_id,)).fetchone()
+        if found is None:
+            raise UserInputError("That row is not in this app's store, so there is nothing to take back.")
+        self._take_back(db, found[0], "withdrawn", None)
 
     def _take_back(self, db: sqlite3.Connection, seq: int, kind: str, by_row: str | None) -> None:
         gone = db.execute("SELECT 1 FROM events WHERE row = ? AND kind != 'saved'", (seq,)).fetchone()
@@ -159,8 +217,3 @@ class SqliteFeedbackStore:
 def _said(text: str) -> dict[str, object]:
     columns: dict[str, object] = json.loads(text)
     return {name: value for name, value in columns.items() if name not in ("created_at", "app_version")}
-
-
-def _stored(db: sqlite3.Connection, id_: str, config: str, text: str, state: str, shard: Any) -> StoredRow:
-    known = cast(Config, config)
-    return StoredRow(id_, known, decode(known, text, picture_in(db)), cast(RowState, state), shard)
