@@ -5,20 +5,32 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from backends import bundled
 from backends.chat.answers import Desk
 from backends.downloads import Downloads
 from backends.model_files import ModelFiles, own_folder
 from backends.pins import PinBook, moved
+from backends.remote.target import Target, target_of
 from backends.revision import Revisions
 from core.catalog import LocalFolder
 from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress
 from core.errors import HubError, NoBackend
-from core.protocols import Answer, ChatBackend, HubCatalog
-from core.refs import COMMIT, ModelRef, split_model
+from core.protocols import Answer, ChatBackend, HubCatalog, RemoteModels
+from core.refs import COMMIT, ModelRef, remote_name, split_model
 
 HUB_MODEL = bundled.BASE_MODEL
+
+
+LOCAL_ONLY = (
+    "PROVING_LOCAL_ONLY=1: no prompt leaves this machine, so no remote engine is used. Choose a model of this machine."
+)
+NO_REMOTE = "No remote engine is set up here. The operator names one with PROVING_REMOTE_URL."
+
+
+class RemoteEngine(ChatBackend, RemoteModels, Protocol):
+    """An engine on another machine."""
 
 
 class Router:
@@ -33,10 +45,13 @@ class Router:
         start: ModelRef | str,
         folders: tuple[LocalFolder, ...] = (),
         desk: Desk | None = None,
+        remote: RemoteEngine | None = None,
+        no_remote: str = NO_REMOTE,
     ) -> None:
         """`start` is the start model: a ref, or a name on the Hub that is resolved once and pinned for good.
 
-        `folders` are the models of this machine outside the Hub's cache; `backends` are asked in this order.
+        `folders` are the models of this machine outside the Hub's cache; `backends` are asked in this order. `remote`
+        runs the models that were chosen as remote and is asked for no other; `no_remote` says why there is none.
         """
         self.catalog = catalog
         self.folders = folders
@@ -45,9 +60,14 @@ class Router:
         self._start = start
         self._lock = threading.Lock()
         self._desk = desk or Desk()
+        self.remote = remote
+        self._no_remote = no_remote
 
     def start_model(self) -> ModelRef:
         """The model pinned at start. Asks the Hub only the first time a name without a commit is configured."""
+        if isinstance(self._start, str) and (name := remote_name(self._start)) is not None:
+            # Not kept: what a host serves under a name may change, and the pin then says so.
+            return self._from_host().pin(name)
         with self._lock:
             if isinstance(self._start, str):
                 self._start = self._resolved(self._start)
@@ -56,6 +76,8 @@ class Router:
     def main_moved(self) -> str | None:
         """The commit that main of the start model points to, when it is no longer the pinned one; asks the Hub."""
         pinned = self.start_model()
+        if pinned.host:
+            return None
         if any(folder.ref == pinned for folder in self.folders):
             return None
         try:
@@ -65,9 +87,14 @@ class Router:
             return None
 
     def pin(self, model: str) -> ModelRef:
-        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model."""
+        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model.
+
+        `remote:<name>` is what the remote engine serves under that name: nothing else ever leads there.
+        """
         if not model.strip():
             return self.start_model()
+        if (name := remote_name(model)) is not None:
+            return self._from_host().pin(name)
         repo_id, revision = split_model(model)
         for folder in self.folders:
             if folder.ref.repo_id == repo_id and revision in ("", folder.ref.revision):
@@ -99,6 +126,9 @@ class Router:
         return self._desk.get(answer_id)
 
     def _choose(self, ref: ModelRef) -> tuple[ChatBackend, Capabilities]:
+        if ref.host:
+            remote = self._from_host()
+            return remote, remote.capabilities(ref)
         reasons = []
         for backend in self._backends:
             try:
@@ -106,6 +136,11 @@ class Router:
             except NoBackend as refusal:
                 reasons.append(str(refusal) if len(self._backends) == 1 else f"{backend.name}: {refusal}")
         raise NoBackend(" ".join(reasons) or "No engine is set up to run models.", tuple(reasons))
+
+    def _from_host(self) -> RemoteEngine:
+        if self.remote is None:
+            raise NoBackend(self._no_remote)
+        return self.remote
 
     def _resolved(self, model: str) -> ModelRef:
         repo_id, revision = split_model(model)
@@ -122,12 +157,17 @@ def build_chat(
     endpoint: str,
     orphan_seconds: float = 30.0,
     zero_gpu: bool = False,
+    remote_url: str = "",
+    remote_token: str = "",
+    local_only: bool = False,
     catalog: Callable[[tuple[LocalFolder, ...]], HubCatalog] | None = None,
 ) -> Router:
     """The router with its engines, from plain values; loads no model, no torch, and asks no network.
 
-    `catalog` makes the catalogue from the folders of this machine; without it the Hub's own is made.
+    `catalog` makes the catalogue from the folders of this machine; without it the Hub's own is made. With `local_only`
+    there is no remote engine, whatever `remote_url` says.
     """
+    target = None if local_only else target_of(remote_url, remote_token)
     models_dir = data_dir / "models"
     start, own = _start_of(chat_model, models_dir)
     folders = (*own, *_bundled_folder(models_dir))
@@ -140,12 +180,16 @@ def build_chat(
         pins=PinBook(data_dir / "pins.json"),
         start=start,
         folders=folders,
+        remote=_remote(target, endpoint, orphan_seconds) if target else None,
+        no_remote=LOCAL_ONLY if local_only else NO_REMOTE,
     )
 
 
 def _start_of(chat_model: str, models_dir: Path) -> tuple[ModelRef | str, tuple[LocalFolder, ...]]:
     if not chat_model:
         return (bundled.REF if _bundled_folder(models_dir) else HUB_MODEL), ()
+    if remote_name(chat_model) is not None:
+        return chat_model, ()
     path = Path(chat_model).expanduser()
     if path.is_absolute() or chat_model.startswith(".") or path.is_dir():
         own = own_folder(path, Revisions(models_dir))
@@ -178,6 +222,12 @@ def _local(files: ModelFiles, orphan_seconds: float) -> ChatBackend:
 
     registry = ModelRegistry(free_bytes=lambda: free_memory(device()))  # type: ignore[var-annotated]
     return LocalChat(files, registry, device=device, name=device_name, orphan_seconds=orphan_seconds)
+
+
+def _remote(target: Target, endpoint: str, orphan_seconds: float) -> RemoteEngine:
+    from backends.remote.chat import RemoteChat
+
+    return RemoteChat(target, endpoint=endpoint, orphan_seconds=orphan_seconds)
 
 
 def _zero_gpu(files: ModelFiles, orphan_seconds: float) -> ChatBackend:

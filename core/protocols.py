@@ -67,6 +67,23 @@ class ChatBackend(Protocol):
         ...
 
 
+class RemoteModels(Protocol):
+    """What an engine on another machine serves. Its models are chosen as `remote:<name>` and by nothing else."""
+
+    @property
+    def host(self) -> str:
+        """Where text is sent, as it is shown before anything is."""
+        ...
+
+    def models(self) -> Sequence[ModelRef]:
+        """The models that can be chosen; raises `BackendError` when the host does not tell."""
+        ...
+
+    def pin(self, name: str) -> ModelRef:
+        """The model the host serves under a name, with its commit where the host says it."""
+        ...
+
+
 class ChatRouter(Protocol):
     """Chooses the engine for a model and keeps the start model's pin."""
 

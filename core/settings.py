@@ -30,13 +30,30 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PROVING_DATASET", "", "Hub dataset repo id for the feedback; empty: the folder `dataset/` in the data folder."
     ),
-    Variable("PROVING_CHAT_MODEL", "", "Model at start: repo id[@revision] or a local folder; empty: the bundled one."),
     Variable(
-        "PROVING_IMAGE_MODEL", "", "Image model at start: repo id[@revision] or a local folder; empty: the bundled one."
+        "PROVING_CHAT_MODEL",
+        "",
+        "Model at start: repo id[@revision], a local folder, or `remote:name`; empty: the bundled one.",
     ),
     Variable(
-        "PROVING_LOCAL_ONLY", "0", "1: no prompt ever leaves this machine. This version has no remote engine at all."
+        "PROVING_IMAGE_MODEL",
+        "",
+        "Image model at start: repo id[@revision], a local folder, or `remote:name`; empty: the bundled one.",
     ),
+    Variable("PROVING_LOCAL_ONLY", "0", "1: no prompt ever leaves this machine; every remote engine is refused."),
+    Variable(
+        "PROVING_REMOTE_URL",
+        "",
+        "Remote chat engine: URL of an OpenAI-compatible server, or an Inference Provider's name. Offered, never fallen "
+        "back to.",
+    ),
+    Variable("PROVING_REMOTE_TOKEN", "", "Key for that engine. `HF_TOKEN` is never sent there."),
+    Variable(
+        "PROVING_REMOTE_IMAGE_URL",
+        "",
+        "Remote image engine: URL of an Inference Endpoint for text to image, or an Inference Provider's name.",
+    ),
+    Variable("PROVING_REMOTE_IMAGE_TOKEN", "", "Key for that engine."),
     Variable(
         "PROVING_SECRET", "", "Salts pseudonyms; empty: made in the data folder, and pseudonyms end with that disk."
     ),
@@ -52,8 +69,6 @@ VARIABLES: tuple[Variable, ...] = (
 
 # Named in the design, built by later issues: setting one now is an error, not a silent no.
 NOT_YET = (
-    "PROVING_REMOTE_URL",
-    "PROVING_REMOTE_TOKEN",
     "PROVING_AUTH",
     "PROVING_CONSENT",
     "PROVING_ROLES",
@@ -72,6 +87,10 @@ class Settings:
     chat_model: str = ""
     image_model: str = ""
     local_only: bool = False
+    remote_url: str = ""
+    remote_token: str = ""
+    remote_image_url: str = ""
+    remote_image_token: str = ""
     secret: str = ""
     orphan_seconds: float = 30.0
     gallery_limit: int = 500
@@ -110,6 +129,10 @@ class Settings:
             chat_model=env.get("PROVING_CHAT_MODEL", "").strip(),
             image_model=env.get("PROVING_IMAGE_MODEL", "").strip(),
             local_only=_switch("PROVING_LOCAL_ONLY", env),
+            remote_url=env.get("PROVING_REMOTE_URL", "").strip(),
+            remote_token=env.get("PROVING_REMOTE_TOKEN", "").strip(),
+            remote_image_url=env.get("PROVING_REMOTE_IMAGE_URL", "").strip(),
+            remote_image_token=env.get("PROVING_REMOTE_IMAGE_TOKEN", "").strip(),
             secret=env.get("PROVING_SECRET", ""),
             orphan_seconds=_number("PROVING_ORPHAN_SECONDS", env, 30, 0, 86_400),
             gallery_limit=int(_number("PROVING_GALLERY_LIMIT", env, 500, 0, 100_000)),
