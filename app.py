@@ -33,7 +33,7 @@ from components.chip import chip
 from components.theme import STYLESHEET, head, theme
 from core.address import Address
 from core.errors import AppError
-from core.protocols import ChatRouter, FeedbackStore, HubCatalog, ImageRouter
+from core.protocols import ChatRouter, FeedbackStore, HubCatalog, ImageRouter, RemoteModels
 from core.settings import Settings
 from pages.battle import BattlePage
 from pages.card import CardPage
@@ -42,6 +42,7 @@ from pages.chat_api import ChatApi
 from pages.feedback import FeedbackPage
 from pages.image_battle import ImageBattlePage
 from pages.images import ImagesPage
+from pages.remote import RemotePage
 from pages.search import SearchPage
 from pages.shared import ON_POPSTATE, Frame, Shared
 
@@ -59,6 +60,7 @@ class Services:
     endpoint: str
     local_models: tuple[str, ...] = ()
     images: ImageRouter | None = None
+    remote: RemoteModels | None = None
 
 
 def build_services(settings: Settings) -> Services:
@@ -72,6 +74,9 @@ def build_services(settings: Settings) -> Services:
         endpoint=settings.endpoint,
         orphan_seconds=settings.orphan_seconds,
         zero_gpu=settings.zero_gpu,
+        remote_url=settings.remote_url,
+        remote_token=settings.remote_token,
+        local_only=settings.local_only,
         catalog=lambda folders: Catalog(
             HubModels(settings.endpoint, settings.token), LocalModels((*folders, *image_folders()))
         ),
@@ -97,6 +102,7 @@ def build_services(settings: Settings) -> Services:
         local_models=tuple(folder.ref.repo_id for folder in chat.folders),
         # On ZeroGPU there is no image engine yet, and an empty tab helps nobody.
         images=None if settings.zero_gpu else images,
+        remote=chat.remote,
     )
 
 
@@ -117,6 +123,7 @@ def build(services: Services) -> gr.Blocks:
     images = ImagesPage(services.images) if services.images else None
     image_battle = ImageBattlePage(services.images, store, services.secret) if services.images else None
     feedback = FeedbackPage(router, store, services.secret)
+    remote = RemotePage(router, services.remote, services.local_models) if services.remote else None
     with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 86_400)) as demo:
         with gr.Row(elem_id="header"):
             brand = gr.HTML(f"<span>{TITLE}</span>", elem_id="brand", js_on_load=ON_POPSTATE)
@@ -129,6 +136,7 @@ def build(services: Services) -> gr.Blocks:
             with gr.Tab("Card", id="card"):
                 card_view = card.build()
             with gr.Tab("Chat", id="chat"):
+                remote_view = remote.build() if remote else None
                 chat_view = chat.build()
                 with chat_view.left:
                     battle_view = battle.build()
@@ -157,6 +165,8 @@ def build(services: Services) -> gr.Blocks:
         card.wire(card_view, shared)
         chat.wire(chat_view, shared)
         battle.wire(battle_view, chat_view, shared)
+        if remote and remote_view:
+            remote.wire(remote_view, chat_view, battle_view, shared, demo)
         ChatApi(router).wire()
         if images and image_battle and images_view:
             images.wire(images_view, shared)

@@ -43,7 +43,8 @@ class ChatApi:
         Args:
             message: The new message.
             history: Earlier turns, a list of {role, content}.
-            model: repo_id or repo_id@revision on this machine; empty is the model pinned at start.
+            model: repo_id or repo_id@revision on this machine, or remote:name on the operator's remote engine; empty is
+                the model pinned at start.
             system: System prompt.
             max_new_tokens: Most tokens to write.
             temperature: 0 is greedy; -1 is the model's own default.

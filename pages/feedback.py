@@ -350,4 +350,4 @@ class FeedbackPage:
         if not model:
             return Contender()
         ref = self.router.pin(model)
-        return Contender(ref.repo_id, ref.revision)
+        return Contender(ref.repo_id, ref.revision or None)

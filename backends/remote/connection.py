@@ -67,6 +67,8 @@ class Connection(InferenceClient):
         self, model: str, messages: list[dict[str, Any]], parameters: dict[str, Any]
     ) -> Iterator[dict[str, Any]]:
         """The chunks of a streamed answer as the server sends them, in OpenAI's form."""
+        if "://" in model:
+            raise Broken("a URL is no name of a model")
         named = self.model or model
         helper = get_provider_helper(self.provider, task="conversational", model=named)
         request = helper.prepare_request(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from backends.remote.target import Target
 from core.errors import NoBackend
-from core.refs import ModelRef, check_served_name
+from core.refs import ModelRef, check_repo_id, check_served_name
 
 if TYPE_CHECKING:
     from backends.remote.connection import Connection
@@ -44,6 +44,9 @@ class ServedModels:
     def pin(self, name: str) -> ModelRef:
         """The model of that name; any name where the list is not kept or not complete."""
         check_served_name(name)
+        if self._target.provider:
+            # InferenceClient takes a URL in place of a name and would send the key there.
+            check_repo_id(name)
         self._look()
         for ref, served in self._served.items():
             if served.name == name or (ref.repo_id, ref.revision) == tuple(name.rpartition("@")[::2]):
