@@ -16,7 +16,20 @@ MAY_IMPORT = {
     "pages": {"pages", "components", "core"},
     "backends": {"backends", "core"},
 }
-HEAVY = {"torch", "transformers", "diffusers", "datasets", "pandas", "pyarrow", "numpy", "safetensors", "gguf"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "diffusers",
+    "datasets",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "safetensors",
+    "gguf",
+    "evalica",
+    "krippendorff",
+    "scipy",
+}
 
 
 def imported(path: Path) -> set[tuple[str, bool]]:
