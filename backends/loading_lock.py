@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,6 +15,9 @@ T = TypeVar("T")
 # put each other's replacement back: from then on every new model of the process is empty. Importing a library in two
 # threads at once meets half-made modules. So: one at a time. Reentrant, because a load imports.
 LOADING = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    # A process that is forked while another thread loads would wait for that thread, which it does not have.
+    os.register_at_fork(after_in_child=LOADING._at_fork_reinit)  # type: ignore[attr-defined]
 
 
 def load_alone(work: Callable[[], T]) -> T:

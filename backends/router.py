@@ -17,7 +17,7 @@ from backends.revision import Revisions
 from core.catalog import LocalFolder
 from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress
 from core.errors import HubError, NoBackend
-from core.protocols import Answer, ChatBackend, HubCatalog, RemoteModels
+from core.protocols import Answer, ChatBackend, ChatRequest, HubCatalog, MeteredChat, RemoteModels
 from core.refs import COMMIT, ModelRef, remote_name, split_model
 
 HUB_MODEL = bundled.BASE_MODEL
@@ -120,6 +120,38 @@ class Router:
     def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> Answer:
         """Begin an answer, and keep it so that a page that reloads finds it."""
         return self._desk.keep(self._choose(ref)[0].start(ref, messages, settings))
+
+    def start_together(self, requests: Sequence[ChatRequest]) -> tuple[Answer, ...]:
+        """Begin several answers: in one call where one engine that counts GPU time makes them all, else one by one."""
+        engines = [self._choose(ref)[0] for ref, _, _ in requests]
+        if isinstance(engines[0], MeteredChat) and all(engine is engines[0] for engine in engines):
+            return tuple(self._desk.keep(answer) for answer in engines[0].start_together(requests))
+        begun: list[Answer] = []
+        try:
+            for request in requests:
+                begun.append(self.start(*request))  # noqa: PERF401  (what has begun is cancelled when the next fails)
+        except Exception:
+            for answer in begun:
+                answer.cancel()
+            raise
+        return tuple(begun)
+
+    def gpu_seconds(self, requests: Sequence[ChatRequest]) -> int | None:
+        """GPU time they would take of the visitor's quota at most; None where nothing is counted."""
+        engines = [self._choose(ref)[0] for ref, _, _ in requests]
+        metered = engines[0]
+        if isinstance(metered, MeteredChat) and all(engine is metered for engine in engines):
+            return metered.gpu_seconds(requests)
+        return None
+
+    def place(self, ref: ModelRef) -> None:
+        """Get a model ready before the page is launched."""
+        engine = self._choose(ref)[0]
+        if isinstance(engine, MeteredChat):
+            engine.place(ref)
+        else:
+            for _ in engine.prepare(ref):
+                pass
 
     def answer(self, answer_id: str) -> Answer | None:
         """A running or recent answer; None when it is gone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from core.catalog import ModelCard, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply
@@ -67,6 +67,27 @@ class ChatBackend(Protocol):
         ...
 
 
+ChatRequest = tuple[ModelRef, tuple[Message, ...], GenerationSettings]
+"""What `ChatBackend.start` takes, for several answers at once."""
+
+
+@runtime_checkable
+class MeteredChat(Protocol):
+    """What a chat engine adds whose GPU time is counted against the visitor."""
+
+    def place(self, ref: ModelRef) -> None:
+        """Fetch a model and put it where every call finds it; before the page is launched, in the main thread."""
+        ...
+
+    def gpu_seconds(self, requests: Sequence[ChatRequest]) -> int | None:
+        """GPU time that one call with these requests takes of the visitor's quota at most; None when it is not known yet."""
+        ...
+
+    def start_together(self, requests: Sequence[ChatRequest]) -> tuple[Answer, ...]:
+        """Begin several answers in one call, which is one wait for a GPU and one start-up."""
+        ...
+
+
 class RemoteModels(Protocol):
     """What an engine on another machine serves. Its models are chosen as `remote:<name>` and by nothing else."""
 
@@ -117,6 +138,18 @@ class ChatRouter(Protocol):
 
     def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> Answer:
         """As `ChatBackend.start`."""
+        ...
+
+    def start_together(self, requests: Sequence[ChatRequest]) -> tuple[Answer, ...]:
+        """Begin several answers, in one call where the engine counts GPU time. All or none."""
+        ...
+
+    def gpu_seconds(self, requests: Sequence[ChatRequest]) -> int | None:
+        """GPU time they would take of the visitor's quota at most; None where nothing is counted. Asks no network."""
+        ...
+
+    def place(self, ref: ModelRef) -> None:
+        """Get a model ready before the page is launched: on ZeroGPU every worker inherits what is placed by then."""
         ...
 
     def answer(self, answer_id: str) -> Answer | None:

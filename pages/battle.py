@@ -264,10 +264,8 @@ class BattlePage:
         return self.router.pin(model)
 
     def _run(self, asked: Conversation, contenders: list[tuple[ModelRef, GenerationSettings]]) -> Iterator[Bout]:
-        answers = []
+        answers = self.router.start_together([(ref, asked.messages(), settings) for ref, settings in contenders])
         try:
-            for ref, settings in contenders:
-                answers.append(self.router.start(ref, asked.messages(), settings))
             battle = Battle(secrets.token_urlsafe(16), asked, (answers[0].id, answers[1].id))
             self.battles.add(battle)
             yield streaming(("", ""), battle.id)

@@ -23,6 +23,7 @@ from core.images import (
     Timings,
     check_image_settings,
 )
+from core.protocols import ChatRequest
 from core.recipe import Recipe
 from core.refs import ModelRef
 
@@ -89,6 +90,7 @@ class FakeRouter:
         self.error: Exception | None = None
         self.ready = True
         self.moved: str | None = None
+        self.seconds: int | None = None
 
     def start_model(self) -> ModelRef:
         return REF
@@ -121,6 +123,15 @@ class FakeRouter:
         answer = FakeAnswer(ref, settings, self.script(messages, settings), self.gate, self.error)
         self.answers[answer.id] = answer
         return answer
+
+    def start_together(self, requests: Sequence[ChatRequest]) -> tuple[FakeAnswer, ...]:
+        return tuple(self.start(*request) for request in requests)
+
+    def gpu_seconds(self, requests: Sequence[ChatRequest]) -> int | None:
+        return self.seconds
+
+    def place(self, ref: ModelRef) -> None:
+        pass
 
     def answer(self, answer_id: str) -> FakeAnswer | None:
         return self.answers.get(answer_id)

@@ -45,20 +45,23 @@ def memory_needed(folder: Path, device: str) -> int:
     return int(weight_bytes(folder) * (2 if device == "cpu" else 1) * 1.1)
 
 
-def load(ref: ModelRef, folder: Path, device: str) -> LoadedModel:
-    """Load the model of `folder`; raises `BackendError` or `UnsafeContentError` with what to do."""
+def load(ref: ModelRef, folder: Path, device: str, *, move: bool = True) -> LoadedModel:
+    """Load the model of `folder`; raises `BackendError` or `UnsafeContentError` with what to do.
+
+    Without `move` it stays in the processor's memory, in the dtype of `device`.
+    """
     name = str(ref)
     config = read_config(folder, name)
     check_config(config, name)
     try:
-        return load_alone(lambda: _load(ref, folder, device, config))
+        return load_alone(lambda: _load(ref, folder, device, config, move))
     except AppError:
         raise
     except Exception as error:
         raise _translated(error, name, config) from error
 
 
-def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any]) -> LoadedModel:
+def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any], move: bool) -> LoadedModel:
     with LOADING:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -81,8 +84,8 @@ def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any]) -
         trust_remote_code=False,
         local_files_only=True,
     )
-    # Not by device_map: on ZeroGPU there is no GPU yet, only a promise that `to` understands.
-    return LoadedModel(ref, model.to(device).eval(), tokenizer, dtype, device, max_context_of(config))
+    where = device if move else "cpu"
+    return LoadedModel(ref, model.to(where).eval(), tokenizer, dtype, where, max_context_of(config))
 
 
 def best_dtype(config: Mapping[str, Any], device: str) -> str:

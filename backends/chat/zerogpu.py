@@ -5,141 +5,160 @@ Only plain data crosses: numbers, text, tuples. Off ZeroGPU the decorator does n
 
 from __future__ import annotations
 
-import contextvars
 import logging
 import math
 import queue
-import re
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, cast
 
 import spaces
 
+from backends import zerogpu
 from backends.chat.answers import BufferedAnswer
 from backends.chat.loaded import LoadedModel
 from backends.chat.metadata import capabilities
 from backends.chat.turns import Turns
 from backends.chat.work import check_request, refuse_adapter, request, run
 from backends.model_files import ModelFiles
+from backends.zerogpu import BATCH_SECONDS, StopFlag
 from core import errors
 from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress
-from core.errors import AppError, BackendError, GenerationFailed, QuotaExceeded
+from core.errors import AppError, GenerationFailed
+from core.protocols import ChatRequest
 from core.refs import ModelRef
 
 log = logging.getLogger(__name__)
-BATCH_SECONDS = 0.07
-# Estimates for half an RTX Pro 6000, on the safe side: what is asked for has to fit the visitor's quota.
-_STARTUP_SECONDS = 4.0
-_TO_GPU_BYTES = 4e9
-_READ_BYTES = 3e11
+LESS = "fewer new tokens"
+# Estimates for half an RTX Pro 6000: what one token costs at least, how fast weights are read for one, and prompts.
 _STEP_SECONDS = 0.025
+_READ_BYTES = 3e11
 _PREFILL_TOKENS = 4000
-_MOST_SECONDS = 180
+# Models that were chosen after the launch are kept in the processor's memory, so many of them.
+_MOST_WAITING = 2
 _MODELS: dict[tuple[str, str], LoadedModel] = {}
+_PLACING = threading.Lock()
+# Never held by the process that forks.
+_IN_WORKER = threading.Lock()
 _TURNS = Turns()
-Piece = tuple[str, str, int]
+Piece = tuple[int, str, str, int]
 
 
-def place(ref: ModelRef, folder: Path) -> LoadedModel:
-    """Load a model and put it on the GPU. On ZeroGPU call it before launch: workers inherit what is placed by then."""
-    from backends.chat.loading import load
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One answer as it crosses into the worker. `placed`: the model was put on the GPU before the launch."""
 
-    key = (ref.repo_id, ref.revision)
-    if key not in _MODELS:
-        _MODELS[key] = load(ref, folder, _device())
-    return _MODELS[key]
+    repo_id: str
+    revision: str
+    folder: str
+    prompt: tuple[int, ...]
+    settings: dict[str, Any]
+    weight_bytes: int
+    placed: bool
+    stop: str
 
 
-def seconds_needed(
-    repo_id: str, revision: str, folder: str, prompt: Sequence[int], settings: dict[str, Any], weight_bytes: int
-) -> int:
-    """The GPU time to ask for, from the model's size, the prompt's length and the most new tokens."""
-    step = max(_STEP_SECONDS, weight_bytes / _READ_BYTES)
-    work = len(prompt) / _PREFILL_TOKENS + int(settings["max_new_tokens"]) * step
-    return min(_MOST_SECONDS, math.ceil(_STARTUP_SECONDS + weight_bytes / _TO_GPU_BYTES + work))
+def place(ref: ModelRef, folder: Path) -> None:
+    """Put a model on the GPU for every worker to inherit. On ZeroGPU only before the launch, in the main thread."""
+    _MODELS[ref.repo_id, ref.revision] = _moved(_loaded(ref, folder))
+
+
+def seconds_needed(jobs: Sequence[Job]) -> int:
+    """The GPU time to ask for, from the models' sizes, the prompts' lengths and the most new tokens, with a margin."""
+    models = {(job.repo_id, job.revision): (job.weight_bytes, job.placed) for job in jobs}
+    moving = sum(zerogpu.moving_seconds(*model) for model in models.values())
+    work = sum(_work(job.weight_bytes, len(job.prompt), int(job.settings["max_new_tokens"])) for job in jobs)
+    return min(zerogpu.MOST_SECONDS, math.ceil(zerogpu.STARTUP_SECONDS + (moving + work) * zerogpu.MARGIN))
+
+
+def _work(weight_bytes: int, prompt_tokens: int, new_tokens: int) -> float:
+    return prompt_tokens / _PREFILL_TOKENS + new_tokens * max(_STEP_SECONDS, weight_bytes / _READ_BYTES)
 
 
 @spaces.GPU(duration=seconds_needed)  # type: ignore[untyped-decorator]
-def write(
-    repo_id: str, revision: str, folder: str, prompt: Sequence[int], settings: dict[str, Any], weight_bytes: int
-) -> Iterator[Piece]:
-    """Answer in batches: ("text", new text, tokens so far), then one ("end", finish, tokens) or ("error", …).
+def write(jobs: Sequence[Job]) -> Iterator[tuple[Piece, ...]]:
+    """Answer all `jobs` at once, in batches of (job, "text", new text, tokens so far); its last is "end" or "error".
 
-    It yields even when there is nothing new, because a worker hears of a stop only between yields.
+    It yields even when there is nothing new, because a worker hears of a closed generator only between yields.
     """
-    if _on_zero_gpu():
-        import torch
-
-        # A fork of a process that has used torch's thread pool waits forever for the threads it did not get.
-        torch.set_num_threads(1)
-    ref = ModelRef(repo_id, revision)
-    # A lock may have been held by another thread at the moment of the fork.
-    loaded = replace(_MODELS.get((repo_id, revision)) or place(ref, Path(folder)), lock=threading.Lock())
-    pipe = _Pipe()
-    applied = GenerationSettings(**{**settings, "stop": tuple(settings["stop"])})
-    worker = threading.Thread(target=pipe.run, args=(loaded, list(prompt), applied), daemon=True)
-    worker.start()
+    zerogpu.begin_in_worker()
+    news: queue.SimpleQueue[Piece] = queue.SimpleQueue()
+    pipes = [_Pipe(number, job, news) for number, job in enumerate(jobs)]
+    threads = [threading.Thread(target=pipe.run, daemon=True) for pipe in pipes]
+    for thread in threads:
+        thread.start()
+    running = len(pipes)
     try:
-        while (piece := pipe.next())[0] == "text":
-            yield piece
-        yield piece
+        while running:
+            batch = _gathered(news)
+            running -= sum(piece[1] != "text" for piece in batch)
+            yield batch
     finally:
-        pipe.cancelled = True
-        worker.join()
+        for pipe in pipes:
+            pipe.closed = True
+        for thread in threads:
+            thread.join()
+
+
+def _gathered(news: queue.SimpleQueue[Piece]) -> tuple[Piece, ...]:
+    """What came in one batch time, the text of each job as one piece; at once when a job ends."""
+    until = monotonic() + BATCH_SECONDS
+    texts: dict[int, Piece] = {}
+    while True:
+        try:
+            piece = news.get(timeout=max(0.0, until - monotonic()))
+        except queue.Empty:
+            return tuple(texts.values())
+        job, kind, text, tokens = piece
+        if kind != "text":
+            return (*texts.values(), piece)
+        texts[job] = (job, kind, texts[job][2] + text if job in texts else text, tokens)
 
 
 class _Pipe:
-    """Between the thread that decodes and the generator that yields, inside one worker."""
+    """One answer inside a worker: decodes in a thread of its own, and tells the generator."""
 
-    def __init__(self) -> None:
-        self.cancelled = False
-        self._queue: queue.SimpleQueue[Piece] = queue.SimpleQueue()
+    def __init__(self, number: int, job: Job, news: queue.SimpleQueue[Piece]) -> None:
+        self.closed = False
+        self._number, self._job, self._news = number, job, news
         self._tokens = 0
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the work is not wanted any more."""
+        return self.closed or zerogpu.stop_wanted(self._job.stop)
 
     def step(self) -> None:
         self._tokens += 1
 
     def put(self, text: str) -> None:
         if text:
-            self._queue.put(("text", text, self._tokens))
+            self._tell("text", text)
 
-    def run(self, loaded: LoadedModel, prompt: list[int], settings: GenerationSettings) -> None:
+    def run(self) -> None:
         from backends.chat.decoding import decode
 
-        last: Piece
+        job = self._job
         try:
-            last = ("end", decode(loaded, prompt, settings, self, _TURNS), self._tokens)
+            loaded = _in_worker(ModelRef(job.repo_id, job.revision), Path(job.folder))
+            settings = GenerationSettings(**{**job.settings, "stop": tuple(job.settings["stop"])})
+            self._tell("end", decode(loaded, list(job.prompt), settings, self, _TURNS))
         except AppError as error:
             # By name: an exception would reach the other process as "worker error" only.
-            last = ("error", f"{type(error).__name__}: {error}", self._tokens)
+            self._tell("error", f"{type(error).__name__}: {error}")
         except Exception:
             log.exception("an answer failed")
-            last = ("error", "GenerationFailed: The engine failed while it was answering. Try again.", self._tokens)
-        self._queue.put(last)
+            self._tell("error", "GenerationFailed: The engine failed while it was answering. Try again.")
 
-    def next(self) -> Piece:
-        """What came in one batch time, as one piece; the last piece alone."""
-        until = monotonic() + BATCH_SECONDS
-        text = ""
-        while True:
-            try:
-                piece = self._queue.get(timeout=max(0.0, until - monotonic()))
-            except queue.Empty:
-                return ("text", text, self._tokens)
-            if piece[0] != "text":
-                if text:
-                    self._queue.put(piece)
-                    return ("text", text, piece[2])
-                return piece
-            text += piece[1]
+    def _tell(self, kind: str, text: str) -> None:
+        self._news.put((self._number, kind, text, self._tokens))
 
 
 class ZeroGpuChat:
-    """Implements `core.protocols.ChatBackend` around `write`."""
+    """Implements `core.protocols.ChatBackend`, and what only an engine with a quota needs, around `write`."""
 
     name = "ZeroGPU"
 
@@ -157,61 +176,169 @@ class ZeroGpuChat:
         refuse_adapter(ref)
         return self._files.plan(ref)
 
+    def place(self, ref: ModelRef) -> None:
+        """Fetch the model and put it on the GPU; before the launch, in the main thread."""
+        refuse_adapter(ref)
+        for _ in self._files.fetch(ref):
+            pass
+        place(ref, self._files.present(ref))
+
     def prepare(self, ref: ModelRef) -> Iterator[Progress]:
-        """Fetch and place the model, saying how far it is; the last item has stage "ready"."""
+        """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
         refuse_adapter(ref)
         if (ref.repo_id, ref.revision) not in _MODELS:
             yield from self._files.fetch(ref)
             yield Progress("load")
-            place(ref, self._files.present(ref))
+            _waiting(ref, self._files.present(ref))
         yield Progress("ready")
+
+    def gpu_seconds(self, requests: Sequence[ChatRequest]) -> int | None:
+        """The GPU time that a call with these requests would be charged at most; None while a model is not here."""
+        jobs = []
+        for ref, messages, settings in requests:
+            if ref.adapter is not None or not self._files.plan(ref).ready:
+                return None
+            folder = self._files.folder(ref)
+            if folder is None:
+                return None
+            # Three characters a token or more, in most languages: enough before the prompt is there.
+            characters = sum(len(message.content) for message in messages)
+            jobs.append(self._job(ref, folder, (0,) * (characters // 3), settings, ""))
+        return zerogpu.charged(seconds_needed(jobs))
 
     def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> BufferedAnswer:
         """Begin an answer. A prompt that is too long is refused here, before any GPU time is asked for."""
-        started = monotonic()
-        check_request(ref, messages, settings)
-        from backends.chat.loading import weight_bytes
-
-        folder = self._files.present(ref)
-        loaded = place(ref, folder)
-        prompt, answer = request(
-            loaded,
-            messages,
-            settings,
-            backend=self.name,
-            path="zerogpu",
-            orphan_seconds=self._orphan_seconds,
-            started=started,
-        )
-        call = (ref.repo_id, ref.revision, str(folder), prompt, asdict(answer.settings), weight_bytes(folder))
-        # The visitor's identity, whose quota is used, is in this context and would be lost in a bare thread.
-        context = contextvars.copy_context()
-        work = (run, answer, lambda: _follow(call, answer))
-        threading.Thread(target=context.run, args=work, name=f"answer-{answer.id[:8]}", daemon=True).start()
+        (answer,) = self.start_together([(ref, messages, settings)])
         return answer
 
+    def start_together(self, requests: Sequence[ChatRequest]) -> tuple[BufferedAnswer, ...]:
+        """Begin several answers in one GPU call; they are written a token each in turn, and each is stopped alone."""
+        started = monotonic()
+        for wanted in requests:
+            check_request(*wanted)
+        work: list[tuple[Job, BufferedAnswer, StopFlag]] = []
+        for ref, messages, settings in requests:
+            folder = self._files.present(ref)
+            prompt, answer = request(
+                _waiting(ref, folder),
+                messages,
+                settings,
+                backend=self.name,
+                path="zerogpu",
+                orphan_seconds=self._orphan_seconds,
+                started=started,
+            )
+            flag = StopFlag()
+            answer.when_over = flag.set
+            work.append((self._job(ref, folder, tuple(prompt), answer.settings, flag.path), answer, flag))
+        call = _Call(tuple(work))
+        zerogpu.in_visitors_name(call.run, f"answer-{work[0][1].id[:8]}")
+        return tuple(answer for _, answer, _ in work)
 
-def _follow(call: tuple[Any, ...], answer: BufferedAnswer) -> Finish:
-    try:
-        pieces = write(*call)
+    def _job(
+        self, ref: ModelRef, folder: Path, prompt: tuple[int, ...], settings: GenerationSettings, stop: str
+    ) -> Job:
+        from backends.chat.loading import weight_bytes
+
+        known = _MODELS.get((ref.repo_id, ref.revision))
+        placed = known is not None and known.device == "cuda"
+        return Job(ref.repo_id, ref.revision, str(folder), prompt, asdict(settings), weight_bytes(folder), placed, stop)
+
+
+class _Call:
+    """One GPU call in this process: hands what the worker says to the answers, each of which ends for itself."""
+
+    def __init__(self, work: tuple[tuple[Job, BufferedAnswer, StopFlag], ...]) -> None:
+        self._jobs = tuple(job for job, _, _ in work)
+        self._answers = tuple(answer for _, answer, _ in work)
+        self._flags = tuple(flag for _, _, flag in work)
+
+    def run(self) -> None:
+        """Follow the worker to its end; every answer is closed afterwards."""
         try:
-            for kind, text, tokens in pieces:
-                for _ in range(tokens - answer.steps):
-                    answer.step()
-                if kind == "end":
-                    return cast(Finish, text)
-                if kind == "error":
-                    raise _as_error(text)
-                answer.put(text)
-                if answer.cancelled:
-                    return "cancelled"
+            self._follow()
+        except Exception as error:  # noqa: BLE001  (told to every answer that is still open)
+            self._fail(error)
         finally:
-            pieces.close()
-    except AppError:
-        raise
-    except Exception as error:
-        raise _translated(error) from error
-    raise GenerationFailed("The GPU worker ended before the answer did. Try again.")
+            for flag in self._flags:
+                flag.close()
+            self._fail(None)
+
+    def _follow(self) -> None:
+        if all(answer.cancelled for answer in self._answers):
+            return
+        # To its own end even when nobody wants it any more: the flags end it within a token, while closing a generator
+        # that is just ending could stop the call that has its worker next.
+        for batch in write(self._jobs):
+            for piece in batch:
+                self._tell(*piece)
+
+    def _tell(self, number: int, kind: str, text: str, tokens: int) -> None:
+        answer = self._answers[number]
+        for _ in range(tokens - answer.steps):
+            answer.step()
+        if kind == "end":
+            run(answer, lambda: cast(Finish, text))
+        elif kind == "error":
+            _end_with(answer, _as_error(text))
+        else:
+            answer.put(text)
+
+    def _fail(self, error: Exception | None) -> None:
+        known = GenerationFailed("The GPU worker ended before the answer did. Try again.")
+        if error is not None:
+            known = error if isinstance(error, AppError) else zerogpu.translated(error, LESS, "answer")  # type: ignore[assignment]
+            known.__cause__ = error
+        for answer in self._answers:
+            if not answer.done:
+                _end_with(answer, known)
+
+
+def _end_with(answer: BufferedAnswer, error: AppError) -> None:
+    def raised() -> Finish:
+        raise error
+
+    run(answer, raised)
+
+
+def _loaded(ref: ModelRef, folder: Path) -> LoadedModel:
+    """The model in the processor's memory, in the dtype of the device it will be moved to."""
+    from backends.chat.loading import load
+
+    return load(ref, folder, zerogpu.device(), move=False)
+
+
+def _moved(loaded: LoadedModel) -> LoadedModel:
+    # In the thread that calls: on ZeroGPU only the main thread, and workers, know the device.
+    device = zerogpu.device()
+    return replace(loaded, model=loaded.model.to(device), device=device)
+
+
+def _waiting(ref: ModelRef, folder: Path) -> LoadedModel:
+    """The model in this process: its tokenizer, and weights for the workers that are forked from now on."""
+    key = (ref.repo_id, ref.revision)
+    with _PLACING:
+        found = _MODELS.get(key)
+        if found is None:
+            later = [known for known, model in _MODELS.items() if model.device == "cpu"]
+            for known in later[: max(0, len(later) - _MOST_WAITING + 1)]:
+                del _MODELS[known]
+            found = _MODELS[key] = _loaded(ref, folder)
+        return found
+
+
+def _in_worker(ref: ModelRef, folder: Path) -> LoadedModel:
+    """The model on the GPU: placed, or moved there now and kept for this worker's next call."""
+    key = (ref.repo_id, ref.revision)
+    with _IN_WORKER:
+        # A worker may be older than the model, and does not see what this module learned since.
+        found = _MODELS.get(key) or _loaded(ref, folder)
+        if found.device != zerogpu.device():
+            found = _moved(found)
+        if zerogpu.on_zero_gpu():
+            _MODELS[key] = found
+    # A lock may have been held by another thread at the moment of the fork.
+    return replace(found, lock=threading.Lock())
 
 
 def _as_error(text: str) -> AppError:
@@ -220,33 +347,3 @@ def _as_error(text: str) -> AppError:
     if kind in (errors.OutOfMemory, errors.GenerationFailed, errors.UserInputError):
         return kind(sentence)  # type: ignore[no-any-return]
     return GenerationFailed(sentence)
-
-
-def _translated(error: Exception) -> BackendError:
-    # ZeroGPU raises gradio's Error with a title; backends do not know gradio, so it is told by that.
-    title, message = str(getattr(error, "title", "")), str(getattr(error, "message", error))
-    if "quota" in title or "credits" in title:
-        wait = re.search(r"Try again in (\d+):(\d\d):(\d\d)", message)
-        seconds = (
-            sum(int(part) * unit for part, unit in zip(wait.groups(), (3600, 60, 1), strict=True)) if wait else None
-        )
-        when = f" in {wait[0].removeprefix('Try again in ')} (hours:minutes:seconds)" if wait else " later"
-        return QuotaExceeded(
-            f"The GPU time of this visitor is used up. Try again{when}, sign in for more, or ask for fewer new tokens.",
-            seconds,
-        )
-    if "duration" in title:
-        return QuotaExceeded("The answer would take more GPU time than is allowed. Ask for fewer new tokens.")
-    return GenerationFailed("The GPU worker failed while it was answering. Try again in a moment.")
-
-
-def _device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def _on_zero_gpu() -> bool:
-    from spaces.config import Config
-
-    return bool(Config.zero_gpu)

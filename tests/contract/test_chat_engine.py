@@ -113,8 +113,8 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         pipes: list[zerogpu._Pipe] = []
 
         class Pipe(zerogpu._Pipe):
-            def __init__(self) -> None:
-                super().__init__()
+            def __init__(self, *given) -> None:
+                super().__init__(*given)
                 pipes.append(self)
 
         monkeypatch.setattr(zerogpu, "_Pipe", Pipe)
