@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import httpx2
@@ -79,7 +81,7 @@ class Connection(InferenceClient):
             api_key=self.token,
         )
         for line in self._inner_post(request, stream=True):
-            if (chunk := _chunk(line)) is not None:
+            if (chunk := self._chunk(line)) is not None:
                 if chunk is _DONE:
                     self.done = True
                     return
@@ -118,13 +120,14 @@ class Connection(InferenceClient):
             timeout=httpx2.Timeout(self.timeout, connect=CONNECT_SECONDS),
             follow_redirects=False,
             trust_env=not self._target.on_this_machine,
+            verify=_certificates(),
         )
         self.exit_stack.callback(client.close)
         request = client.build_request(method, url, headers=sent, extensions={"trace": self._trace}, **_given(body))
         response = client.send(request, stream=True)
         self.exit_stack.callback(response.close)
         if response.status_code != 200:
-            raise _refusal(response)
+            raise self._refusal(response)
         return response
 
     def _trace(self, name: str, info: dict[str, Any]) -> None:
@@ -159,24 +162,47 @@ class Connection(InferenceClient):
         if held:
             yield held.decode("utf-8", "replace")
 
+    def _chunk(self, line: str) -> dict[str, Any] | None:
+        """What a line of an event stream holds; None for what is no data."""
+        if not line.startswith("data:"):
+            return None
+        text = line[len("data:") :].strip()
+        if not text:
+            return None
+        if text == "[DONE]":
+            return _DONE
+        chunk = _object(text.encode())
+        if error := chunk.get("error"):
+            code = error.get("code") if isinstance(error, dict) else None
+            raise Refused(code if isinstance(code, int) else 0, self._keyless(_message_in(chunk)))
+        return chunk
+
+    def _refusal(self, response: httpx2.Response) -> Refused:
+        body = bytearray()
+        for piece in response.iter_bytes():
+            body += piece
+            if len(body) > _MOST_ERROR_BYTES:
+                break
+        try:
+            message = _message_in(_object(bytes(body)))
+        except Broken:
+            # A proxy's HTML page says nothing that helps.
+            text = bytes(body).decode("utf-8", "replace").strip()
+            message = "" if text.startswith("<") else text
+        return Refused(response.status_code, self._keyless(message), _seconds(response.headers.get("retry-after", "")))
+
+    def _keyless(self, message: str) -> str:
+        # Servers quote the key they refuse, and what is raised here is logged.
+        return message.replace(self._target.token, "…") if self._target.token else message
+
 
 _DONE: dict[str, Any] = {}
 
 
-def _chunk(line: str) -> dict[str, Any] | None:
-    """What a line of an event stream holds; None for what is no data."""
-    if not line.startswith("data:"):
-        return None
-    text = line[len("data:") :].strip()
-    if not text:
-        return None
-    if text == "[DONE]":
-        return _DONE
-    chunk = _object(text.encode())
-    if error := chunk.get("error"):
-        code = error.get("code") if isinstance(error, dict) else None
-        raise Refused(code if isinstance(code, int) else 0, _message_in(chunk))
-    return chunk
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Read once: it takes longer than a short answer."""
+    return httpx2.create_ssl_context()
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -191,21 +217,6 @@ def _object(body: bytes) -> dict[str, Any]:
 
 def _given(body: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if value is not None}
-
-
-def _refusal(response: httpx2.Response) -> Refused:
-    body = bytearray()
-    for piece in response.iter_bytes():
-        body += piece
-        if len(body) > _MOST_ERROR_BYTES:
-            break
-    try:
-        message = _message_in(_object(bytes(body)))
-    except Broken:
-        # A proxy's HTML page says nothing that helps.
-        text = bytes(body).decode("utf-8", "replace").strip()
-        message = "" if text.startswith("<") else text
-    return Refused(response.status_code, message, _seconds(response.headers.get("retry-after", "")))
 
 
 def _message_in(found: dict[str, Any]) -> str:
