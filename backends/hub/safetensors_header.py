@@ -17,7 +17,7 @@ class NotSafetensors(ValueError):
 def parameters_by_dtype(path: Path) -> dict[str, int]:
     """The number of parameters by dtype; raises `NotSafetensors` or `OSError`."""
     counts: dict[str, int] = {}
-    for name, tensor in _header(path).items():
+    for name, tensor in read_header(path).items():
         if name == "__metadata__":
             continue
         if not isinstance(tensor, dict):
@@ -29,7 +29,8 @@ def parameters_by_dtype(path: Path) -> dict[str, int]:
     return counts
 
 
-def _header(path: Path) -> dict[str, object]:
+def read_header(path: Path) -> dict[str, object]:
+    """The header as it stands: each tensor's name with its dtype and shape. Raises `NotSafetensors` or `OSError`."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if not 2 <= length <= min(MOST_HEADER_BYTES, path.stat().st_size - 8):

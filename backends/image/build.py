@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from backends.bundled.image import IMAGE_REF, image_folders
+from backends.image.adapters import Adapters
 from backends.image.files import ImageFiles, PipelineDownloads, own_pipeline
 from backends.image.png import read_picture, text_chunks, write_png
 from backends.image.running import DrawingDesk
@@ -30,6 +31,7 @@ class ImageRouter:
         backends: Sequence[ImageBackend],
         *,
         resolve: Resolve,
+        adapters: Adapters,
         pins: PinBook,
         start: ModelRef | str,
         folders: tuple[LocalFolder, ...] = (),
@@ -38,6 +40,7 @@ class ImageRouter:
         self.folders = folders
         self._backends = tuple(backends)
         self._resolve = resolve
+        self._adapters = adapters
         self._pins = pins
         self._start = start
         self._lock = threading.Lock()
@@ -85,16 +88,21 @@ class ImageRouter:
         return self._desk.get(drawing_id)
 
     def adapters(self, ref: ModelRef) -> tuple[Adapter, ...]:
-        """The LoRAs and ControlNets of this machine that fit a base model."""
-        return ()
+        """The LoRAs and ControlNets of this machine that fit a base model, by name; asks no network."""
+        can = self.capabilities(ref)
+        takes = {"lora": can.loras, "controlnet": can.controlnet}
+        return tuple(adapter for adapter in self._adapters.here(ref) if takes[adapter.kind])
 
     def find_adapter(self, ref: ModelRef, text: str, kind: AdapterKind) -> Adapter:
-        """The adapter that `repo_id[@revision][:file]` names; refused as long as no engine takes one."""
-        raise NoBackend(self.capabilities(ref).reason("loras" if kind == "lora" else "controlnet"))
+        """The adapter that `repo_id[@revision][:file]` names, pinned to its commit and checked against the base model."""
+        can = self.capabilities(ref)
+        if not (can.loras if kind == "lora" else can.controlnet):
+            raise UserInputError(can.reason("loras" if kind == "lora" else "controlnet"))
+        return self._adapters.find(ref, text, kind)
 
     def prepare_adapter(self, ref: ModelRef, adapter: Adapter) -> Iterator[Progress]:
-        """Fetch an adapter, saying how far it is."""
-        raise NoBackend(self.capabilities(ref).reason("loras" if adapter.kind == "lora" else "controlnet"))
+        """Fetch an adapter, saying how far it is; the last item has stage "ready"."""
+        yield from self._adapters.prepare(adapter)
 
     def recipe_in(self, data: bytes) -> Recipe:
         """The recipe inside a picture file; `UserInputError` when there is none or the file cannot be read safely."""
@@ -142,9 +150,12 @@ def build_images(
     start, own = _start_of(image_model)
     folders = (*own, *image_folders())
     files = ImageFiles(folders, PipelineDownloads(endpoint, token))
+    resolve = resolve or _resolver(endpoint, token, folders)
+    adapters = Adapters(files, resolve, endpoint=endpoint, token=token, folder=data_dir / "adapters")
     return ImageRouter(
-        () if zero_gpu else (_local(files, orphan_seconds),),
-        resolve=resolve or _resolver(endpoint, token, folders),
+        () if zero_gpu else (_local(files, adapters, orphan_seconds),),
+        resolve=resolve,
+        adapters=adapters,
         pins=PinBook(data_dir / "image-pins.json"),
         start=start,
         folders=folders,
@@ -166,7 +177,7 @@ def _start_of(image_model: str) -> tuple[ModelRef | str, tuple[LocalFolder, ...]
     return image_model, ()
 
 
-def _local(files: ImageFiles, orphan_seconds: float) -> ImageBackend:
+def _local(files: ImageFiles, adapters: Adapters, orphan_seconds: float) -> ImageBackend:
     from backends.gpu import device, device_name, free_memory
     from backends.image.local import LocalImages
     from backends.registry import ModelRegistry
@@ -175,7 +186,9 @@ def _local(files: ImageFiles, orphan_seconds: float) -> ImageBackend:
         return free_memory(device())
 
     registry = ModelRegistry(most=2, free_bytes=free)  # type: ignore[var-annotated]
-    return LocalImages(files, registry, device=device, name=device_name, free_bytes=free, orphan_seconds=orphan_seconds)
+    return LocalImages(
+        files, adapters, registry, device=device, name=device_name, free_bytes=free, orphan_seconds=orphan_seconds
+    )
 
 
 def _resolver(endpoint: str, token: str | None, folders: tuple[LocalFolder, ...]) -> Resolve:

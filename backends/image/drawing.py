@@ -10,10 +10,12 @@ from typing import Any
 
 from backends.chat.decoding import out_of_memory
 from backends.image import schedulers
+from backends.image.adapters import NOTHING_ATTACHED, Attached
 from backends.image.loading import LoadedPipeline, Task
+from backends.image.memory import in_tiles
 from backends.image.preview import Previews, decoded, to_picture, unpacked
 from backends.image.running import RunningDrawing
-from backends.image.sources import Sources
+from backends.image.sources import Sources, control_picture, steering
 from core.errors import AppError, GenerationFailed, OutOfMemory
 from core.images import ImageSettings, PictureFinish
 
@@ -38,11 +40,20 @@ class _Stopped(Exception):
         self.latents = latents
 
 
-def draw(loaded: LoadedPipeline, settings: ImageSettings, sources: Sources | None, drawing: RunningDrawing) -> Drawn:
-    """Draw the picture of `settings`, every field of which is filled in; raises `BackendError` with what to do."""
+def draw(
+    loaded: LoadedPipeline,
+    settings: ImageSettings,
+    sources: Sources | None,
+    drawing: RunningDrawing,
+    attached: Attached = NOTHING_ATTACHED,
+) -> Drawn:
+    """Draw the picture of `settings`, every field of which is filled in; raises `BackendError` with what to do.
+
+    `attached` are the files of the settings' LoRAs and ControlNet.
+    """
     task: Task = "text" if sources is None else "image" if sources.mask is None else "inpaint"
     try:
-        pipe = loaded.pipeline(task, settings.scheduler)
+        pipe = loaded.pipeline(task, settings.scheduler, attached)
         drawn = _draw(loaded, pipe, settings, sources, drawing)
     except AppError:
         raise
@@ -91,6 +102,7 @@ def _draw(
 ) -> Drawn:
     watch = _Watch(drawing, pipe, Previews(loaded, pipe, settings.width or 0, settings.height or 0))
     schedulers.Watched(pipe.scheduler, watch.step)
+    _tile(pipe.vae, settings)
     try:
         result = pipe(**_arguments(loaded, pipe, settings, sources))
     except _Stopped as stopped:
@@ -134,10 +146,27 @@ def _arguments(loaded: LoadedPipeline, pipe: Any, settings: ImageSettings, sourc
     if settings.negative_prompt or knob == "true_cfg_scale":
         # These pipelines guide only when there is a negative prompt, be it one space.
         given["negative_prompt"] = settings.negative_prompt or " "
+    if settings.control is not None:
+        control = settings.control
+        # In text-to-image some families call it `image`, which is free there.
+        given["control_image" if "control_image" in takes else "image"] = steering(
+            control, control_picture(settings), settings.width or 0, settings.height or 0
+        )
+        given |= {
+            "controlnet_conditioning_scale": float(control.scale),
+            "control_guidance_start": float(control.start),
+            "control_guidance_end": float(control.end),
+        }
     if sources is not None:
         given["image"], mask = sources.at(settings.width or 0, settings.height or 0)
         given |= {"strength": settings.strength} | ({} if mask is None else {"mask_image": mask})
     return {name: value for name, value in given.items() if name in takes}
+
+
+def _tile(vae: Any, settings: ImageSettings) -> None:
+    # The VAE is shared by all requests, so it is said every time. Slicing is not: pictures are drawn one at a time.
+    if hasattr(vae, "enable_tiling"):
+        vae.enable_tiling() if in_tiles(settings.width or 0, settings.height or 0) else vae.disable_tiling()
 
 
 class _Watch:

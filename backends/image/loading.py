@@ -8,9 +8,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from backends.chat.decoding import out_of_memory
-from backends.image import schedulers
+from backends.image import memory, schedulers
+from backends.image.adapters import NOTHING_ATTACHED, Attached
+from backends.image.controlnets import LoadedControlNets
 from backends.image.files import is_whole
-from backends.image.metadata import PipelineFacts, facts_of
+from backends.image.loras import AttachedLoras
+from backends.image.memory import Placement
+from backends.image.metadata import PipelineFacts, default_side, facts_of
 from backends.loading_lock import load_alone
 from core.errors import AppError, BackendError, OutOfMemory, UnsafeContentError
 from core.refs import ModelRef, shown
@@ -28,11 +32,21 @@ class LoadedPipeline:
     facts: PipelineFacts
     dtype: str
     device: str
+    placement: Placement = "whole"
     projection: Any = field(default=None)
     """The linear map from latents to colours, fitted when the first preview needs it."""
+    loras: AttachedLoras = field(init=False)
+    controlnets: LoadedControlNets = field(init=False)
 
-    def pipeline(self, task: Task, scheduler: str) -> Any:
-        """A fresh pipeline object for one request; nothing is loaded, copied or cast."""
+    def __post_init__(self) -> None:
+        self.loras = AttachedLoras(self.base)
+        self.controlnets = LoadedControlNets(self.device, self.dtype, offloaded=self.placement != "whole")
+
+    def pipeline(self, task: Task, scheduler: str, attached: Attached = NOTHING_ATTACHED) -> Any:
+        """A fresh pipeline object for one request, with exactly what is attached switched on.
+
+        No part of the base is loaded, copied or cast.
+        """
         from diffusers import AutoPipelineForImage2Image, AutoPipelineForInpainting, AutoPipelineForText2Image
 
         kinds = {
@@ -40,19 +54,25 @@ class LoadedPipeline:
             "image": AutoPipelineForImage2Image,
             "inpaint": AutoPipelineForInpainting,
         }
+        own = schedulers.make(scheduler, self.base.scheduler.config, self.facts.class_name)
+        self.loras.use(attached.loras)
+        parts = {"scheduler": own}
+        if attached.controlnet is not None:
+            parts["controlnet"] = self.controlnets.get(*attached.controlnet)
         # Not `DiffusionPipeline.from_pipe`, which casts the shared parts to float32.
-        config = self.base.scheduler.config
-        made = kinds[task].from_pipe(self.base, scheduler=schedulers.make(scheduler, config, self.facts.class_name))
+        made = kinds[task].from_pipe(self.base, **parts)
         made.set_progress_bar_config(disable=True)
         return made
 
 
 def memory_needed(folder: Path, device: str) -> int:
-    """Bytes to load the pipeline, roughly: on the processor everything in float32, on a GPU its largest part."""
-    sizes = [
-        sum(path.stat().st_size for path in part.glob("*.safetensors")) for part in folder.iterdir() if part.is_dir()
-    ]
-    return int((sum(sizes) * 2 if device == "cpu" else max(sizes, default=0)) * 1.1)
+    """Bytes to have free before the pipeline is loaded, roughly."""
+    total = None
+    if device != "cpu":
+        import torch
+
+        total = int(torch.cuda.mem_get_info()[1])
+    return memory.room_to_make(memory.part_sizes(folder, device), device, total, _work(folder))
 
 
 def load(ref: ModelRef, folder: Path, device: str, free: int | None) -> LoadedPipeline:
@@ -90,16 +110,26 @@ def _load(ref: ModelRef, folder: Path, device: str, free: int | None, facts: Pip
         trust_remote_code=False,
     )
     base.set_progress_bar_config(disable=True)
-    weights = sum(path.stat().st_size for path in folder.glob("*/*.safetensors"))
-    if device == "cpu" or free is None or weights * 1.2 < free:
+    sizes = memory.part_sizes(folder, device)
+    place: Placement = "whole" if device == "cpu" else memory.placement(sizes, free, _work(folder))
+    log.info("%s: %s on %s, %.1f GB of weights", ref, place, device, sum(sizes.values()) / 1e9)
+    if place == "whole":
         base.to(device)
-    else:
-        # Not all of it fits at once: each part goes to the GPU when its turn comes.
-        log.info(
-            "%s is moved to the GPU part by part: %.1f GB of weights, %.1f GB free", ref, weights / 1e9, free / 1e9
-        )
+    elif place == "part by part":
         base.enable_model_cpu_offload(device=device)
-    return LoadedPipeline(ref, base, facts, dtype, device)
+    else:
+        base.enable_group_offload(
+            onload_device=torch.device(device),
+            offload_device=torch.device("cpu"),
+            offload_type="leaf_level",
+            use_stream=True,
+        )
+    return LoadedPipeline(ref, base, facts, dtype, device, place)
+
+
+def _work(folder: Path) -> int:
+    side = default_side(folder)
+    return memory.work_bytes(side, side)
 
 
 def best_dtype(device: str) -> str:

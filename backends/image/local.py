@@ -12,11 +12,12 @@ from time import monotonic
 from uuid import uuid4
 
 from backends.chat.work import plainly
+from backends.image.adapters import Adapters, Attached
 from backends.image.files import ImageFiles
 from backends.image.loading import LoadedPipeline
 from backends.image.png import write_png
 from backends.image.running import Line, RunningDrawing
-from backends.image.sources import Sources, sources_of
+from backends.image.sources import Sources, control_picture, sources_of
 from backends.registry import Lease, ModelRegistry
 from core import __version__
 from core.chat import LoadPlan, Progress
@@ -46,6 +47,7 @@ class LocalImages:
     def __init__(
         self,
         files: ImageFiles,
+        adapters: Adapters,
         registry: ModelRegistry[LoadedPipeline],
         *,
         device: Callable[[], str],
@@ -55,6 +57,7 @@ class LocalImages:
     ) -> None:
         """`device`, `name` and `free_bytes` are asked when they are needed: finding a GPU may load torch."""
         self._files = files
+        self._adapters = adapters
         self._registry = registry
         self._device = device
         self._name = name
@@ -95,10 +98,13 @@ class LocalImages:
         can = self.capabilities(ref)
         self._files.present(ref)
         sources = sources_of(settings)
-        if sources is not None and settings.width is None and settings.height is None:
-            width, height = fitted_size(sources.picture.width, sources.picture.height, can)
+        control = control_picture(settings)
+        shape = sources.picture if sources is not None else control
+        if shape is not None and settings.width is None and settings.height is None:
+            width, height = fitted_size(shape.width, shape.height, can)
             settings = replace(settings, width=width, height=height)
         settings = check_image_settings(settings, can)
+        attached = self._adapters.attached(ref, settings)
         if settings.seed is None:
             settings = replace(settings, seed=secrets.randbelow(_RANDOM_SEEDS))
         steps = max(1, int((settings.steps or 1) * (settings.strength or 1)))
@@ -108,7 +114,7 @@ class LocalImages:
             orphan_seconds=self._orphan_seconds,
             leave_line=self._line.leave,
         )
-        self._line.add(drawing, lambda: self._run(ref, drawing, sources))
+        self._line.add(drawing, lambda: self._run(ref, drawing, sources, attached))
         return drawing
 
     def _lease(self, ref: ModelRef) -> Lease[LoadedPipeline]:
@@ -120,12 +126,12 @@ class LocalImages:
             ref, lambda: load(ref, folder, device, self._free_bytes()), lambda: memory_needed(folder, device)
         )
 
-    def _run(self, ref: ModelRef, drawing: RunningDrawing, sources: Sources | None) -> None:
+    def _run(self, ref: ModelRef, drawing: RunningDrawing, sources: Sources | None, attached: Attached) -> None:
         try:
             if not drawing.stop_wanted:
                 lease = self._lease(ref)
                 try:
-                    self._draw_all(lease.model, drawing, sources)
+                    self._draw_all(lease.model, drawing, sources, attached)
                 finally:
                     lease.release()
             drawing.end("stopped" if drawing.stop_wanted else "done")
@@ -136,7 +142,9 @@ class LocalImages:
             log.exception("a drawing failed")
             drawing.fail(GenerationFailed("The engine failed while it was drawing. Try again."))
 
-    def _draw_all(self, loaded: LoadedPipeline, drawing: RunningDrawing, sources: Sources | None) -> None:
+    def _draw_all(
+        self, loaded: LoadedPipeline, drawing: RunningDrawing, sources: Sources | None, attached: Attached
+    ) -> None:
         from backends.image.drawing import BLOCKED, cut_from, draw
 
         for text in (drawing.settings.prompt, drawing.settings.negative_prompt):
@@ -148,7 +156,7 @@ class LocalImages:
             seed = (drawing.settings.seed or 0) + number
             settings = replace(drawing.settings, seed=seed, batch=1)
             started = monotonic()
-            drawn = draw(loaded, settings, sources, drawing)
+            drawn = draw(loaded, settings, sources, drawing, attached)
             if drawn.blocked:
                 drawing.note(BLOCKED)
             elif drawn.picture is not None:
@@ -180,7 +188,7 @@ class LocalImages:
 def library_versions() -> tuple[tuple[str, str], ...]:
     """The libraries that decide the pixels, and their versions."""
     found = []
-    for package in ("diffusers", "torch", "transformers"):
+    for package in ("diffusers", "torch", "transformers", "peft"):
         try:
             found.append((package, version(package)))
         except PackageNotFoundError:

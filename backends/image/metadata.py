@@ -11,6 +11,7 @@ from typing import Any
 
 from backends.bundled.image import IMAGE_GUIDANCE, IMAGE_REF, IMAGE_STEPS
 from backends.image import schedulers
+from backends.image.files import INDEX
 from backends.loading_lock import LOADING
 from core.errors import NoBackend, UnsafeContentError
 from core.images import MOST_STEPS, ImageCapabilities
@@ -21,6 +22,25 @@ _LIBRARIES = ("diffusers", "transformers")
 _MOST_TIMES = 4
 _MOST_SIDE = 4096
 _NO_SIDE_GIVEN = 1024
+# diffusers' own name of a family to the one adapters are filtered by, and how people call it.
+_FAMILIES = {"stable-diffusion-xl": "sdxl", "stable-diffusion-3": "sd3"}
+_FAMILY_NAMES = {
+    "sd1": "Stable Diffusion 1",
+    "sd2": "Stable Diffusion 2",
+    "sdxl": "SDXL",
+    "sd3": "Stable Diffusion 3",
+    "flux": "Flux",
+    "qwenimage": "Qwen-Image",
+}
+_SD2_TEXT_WIDTH = 1024
+# The class of a ControlNet for each of diffusers' families that takes one here.
+CONTROLNETS = {
+    "stable-diffusion": "ControlNetModel",
+    "stable-diffusion-xl": "ControlNetModel",
+    "stable-diffusion-3": "SD3ControlNetModel",
+    "flux": "FluxControlNetModel",
+    "qwenimage": "QwenImageControlNetModel",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +72,7 @@ class PipelineFacts:
 
 def facts_of(folder: Path, name: str) -> PipelineFacts:
     """Read a folder's configs and its pipeline class; raises `UnsafeContentError` or `NoBackend` with what to do."""
-    index = _json(folder / "model_index.json")
+    index = _json(folder / INDEX)
     class_name = index.get("_class_name")
     check_index(index, name)
     import_quietly()
@@ -75,6 +95,23 @@ def facts_of(folder: Path, name: str) -> PipelineFacts:
             if part[:1] != "_" and isinstance(value, list) and all(value)
         },
     )
+
+
+def pipeline_class(class_name: str) -> Any:
+    """The text-to-image pipeline of that name; raises `NoBackend` when diffusers has none."""
+    import_quietly()
+    import diffusers
+    from diffusers.pipelines.auto_pipeline import AUTO_TEXT2IMAGE_PIPELINES_MAPPING
+
+    for cls in AUTO_TEXT2IMAGE_PIPELINES_MAPPING.values():
+        if cls.__name__ == class_name:
+            return cls
+    raise NoBackend(f"diffusers {diffusers.__version__} has no text-to-image pipeline “{shown(class_name)}”.")
+
+
+def family_name(family: str) -> str:
+    """A family as people call it."""
+    return _FAMILY_NAMES.get(family, family)
 
 
 def import_quietly() -> None:
@@ -116,10 +153,13 @@ def capabilities_of(folder: Path, ref: ModelRef) -> ImageCapabilities:
     can_change = family in auto.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING
     can_inpaint = family in auto.AUTO_INPAINT_PIPELINES_MAPPING
     negative = "negative_prompt" in facts.parameters and not _distilled_guidance(facts)
-    why_not = {
-        "loras": "LoRA adapters are not supported yet. Draw without them.",
-        "controlnet": "ControlNets are not supported yet. Draw without one.",
-    }
+    loras = _takes_loras(facts)
+    controlnet = f"{family}-controlnet" in auto.AUTO_TEXT2IMAGE_PIPELINES_MAPPING and family in CONTROLNETS
+    why_not = {}
+    if not loras:
+        why_not["loras"] = f"diffusers loads no LoRA into this model's family ({family}). Draw without one."
+    if not controlnet:
+        why_not["controlnet"] = f"There is no ControlNet here for this model's family ({family}). Draw without one."
     if not can_change:
         why_not["image_to_image"] = f"diffusers has no image-to-image pipeline for this model's family ({family})."
     if not can_inpaint:
@@ -142,10 +182,30 @@ def capabilities_of(folder: Path, ref: ModelRef) -> ImageCapabilities:
         image_to_image=can_change,
         inpaint=can_inpaint,
         negative_prompt=negative,
+        loras=loras,
+        controlnet=controlnet,
+        family=_family(facts, family),
         safety_checker="safety_checker" in facts.configs,
         max_prompt_tokens=_prompt_tokens(facts, folder),
         why_not=tuple(why_not.items()),
     )
+
+
+def _family(facts: PipelineFacts, family: str) -> str:
+    if family == "stable-diffusion":
+        return "sd2" if facts.configs.get("unet", {}).get("cross_attention_dim") == _SD2_TEXT_WIDTH else "sd1"
+    return _FAMILIES.get(family, family)
+
+
+def _takes_loras(facts: PipelineFacts) -> bool:
+    from importlib.util import find_spec
+
+    return hasattr(pipeline_class(facts.class_name), "load_lora_weights") and find_spec("peft") is not None
+
+
+def default_side(folder: Path) -> int:
+    """The side in pixels of the pictures a pipeline was trained on, from its configs alone."""
+    return _sides(facts_of(folder, folder.name))[0]
 
 
 def _defaults(facts: PipelineFacts, ref: ModelRef) -> tuple[int, float | None]:

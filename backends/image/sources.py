@@ -7,7 +7,7 @@ from typing import Any
 
 from backends.image.png import read_picture
 from core.errors import UserInputError
-from core.images import ImageSettings
+from core.images import Control, ImageSettings
 
 # White, or nearly, is what may change.
 _MAY_CHANGE = 128
@@ -57,6 +57,27 @@ def sources_of(settings: ImageSettings) -> Sources | None:
     if mask.getbbox() is None:
         raise UserInputError("The mask is empty, so nothing may change. Paint over what should be drawn anew.")
     return Sources(picture, mask)
+
+
+def control_picture(settings: ImageSettings) -> Any:
+    """The picture a ControlNet follows, read and checked; None when there is none. Raises `UserInputError`."""
+    if settings.control is None:
+        return None
+    if not settings.control.image:
+        raise UserInputError("The ControlNet has no picture to follow. Give it a control picture.")
+    return flat(read_picture(settings.control.image, "control picture"))
+
+
+def steering(control: Control, picture: Any, width: int, height: int) -> Any:
+    """The control picture as the ControlNet sees it, at the size that is drawn."""
+    from PIL import Image
+
+    fitted = picture.resize((width, height), Image.Resampling.LANCZOS).convert("RGB")
+    if control.preprocess == "none":
+        return fitted
+    from backends.image.canny import edges
+
+    return edges(fitted)
 
 
 def flat(picture: Any, ground: str = "white") -> Any:
