@@ -47,7 +47,7 @@ def figures(reply: Reply) -> str:
             parts.append(f"{usage.tokens_per_second:.1f} tokens/s")
         parts.append(f"first {usage.first_token_s:.2f} s")
     parts.append("seed not known" if reply.settings.seed is None else f"seed {reply.settings.seed}")
-    ended = {"length": "cut at max new tokens", "cancelled": "stopped"}.get(reply.finish or "")
+    ended = {"length": "cut at max new tokens", "cancelled": "stopped", "": "cut short"}.get(reply.finish or "")
     return " · ".join([*parts, *([ended] if ended else [])])
 
 
