@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from uuid import uuid4
 
+from core.chat import Reply
 from core.protocols import Answer
 
 LAST_WORDS_SECONDS = 1.0
@@ -29,6 +30,10 @@ class Run:
         self._answer = answer
         if self.stopped:
             answer.cancel()
+
+    def reply(self) -> Reply | None:
+        """What there is of the answer; None while the engine has not begun."""
+        return None if self._answer is None else self._answer.reply()
 
     def stop(self) -> None:
         """End it, now or as soon as it begins."""

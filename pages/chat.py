@@ -20,7 +20,7 @@ from core.chat import GenerationSettings, Reply, check_messages, check_settings
 from core.comparison import contender
 from core.conversation import Conversation, Turn
 from core.dataset import Provenance, RatingRow
-from core.errors import AppError, UserInputError
+from core.errors import AppError, BackendError, UserInputError
 from core.feedback import saved_sentence
 from core.identity import now, pseudonym
 from core.protocols import ChatRouter, FeedbackStore
@@ -285,7 +285,7 @@ class ChatPage:
         pinned: ModelRef | None,
         settings: GenerationSettings,
     ) -> Iterator[Update]:
-        """Stream the answer to the tip of `asked`; when it fails, the screen is as it was `before`."""
+        """Stream the answer to the tip of `asked`; when nothing came of it, the screen is as it was `before`."""
         if pinned is None:
             raise UserInputError("No model is pinned. Find one under Search and choose Use this model.")
         check_messages(asked.messages())
@@ -304,13 +304,22 @@ class ChatPage:
                 yield self._settled(before, given_back, "Stopped.")
                 return
             yield waiting("")
-            reply = yield from self._follow(asked, run, pinned, settings)
+            try:
+                reply = yield from self._follow(asked, run, pinned, settings)
+            except BackendError as error:
+                cut = run.reply()
+                if cut is None or not cut.content:
+                    raise
+                # What had arrived stays, as it does after Stop; what went wrong is said beside it.
+                gr.Warning(str(error), title="The answer was cut short")
+                reply = cut
             if run.dropped:
                 return
             if reply.finish == "cancelled" and not reply.content:
                 yield self._settled(before, given_back, "Stopped.")
             else:
-                yield self._settled(asked.answer(reply), gr.skip(), "Stopped." if reply.finish == "cancelled" else "")
+                said = {"cancelled": "Stopped.", None: "Cut short by an error. Regenerate asks again."}
+                yield self._settled(asked.answer(reply), gr.skip(), said.get(reply.finish, ""))
         except Exception:
             if not run.dropped:
                 yield self._settled(before, given_back, "")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import gradio as gr
 import pytest
 
-from components.transcript import shown_messages
+from components.transcript import figures, shown_messages
 from core.chat import Message
 from core.conversation import Conversation
 from core.dataset import RatingRow
@@ -73,7 +73,7 @@ def test_no_model_pinned_says_what_to_do() -> None:
 
 
 def test_an_engine_that_fails_gives_the_message_back() -> None:
-    router = FakeRouter()
+    router = FakeRouter(lambda messages, settings: [])
     router.error = GenerationFailed("The model produced no valid numbers. Try another seed.")
     updates: list[Update] = []
     with pytest.raises(gr.Error, match="no valid numbers"):
@@ -81,6 +81,18 @@ def test_an_engine_that_fails_gives_the_message_back() -> None:
             updates.append(update)
     assert updates[-1].text == "precious"
     assert updates[-1].conversation == Conversation()
+
+
+def test_what_had_arrived_stays_when_the_engine_fails_half_way() -> None:
+    router = FakeRouter(lambda messages, settings: ["one ", "two "])
+    router.error = GenerationFailed("The connection was lost. Try again.")
+    last = sent(page(router), "go")[-1]
+    turn = last.conversation.path()[-1]
+    assert turn.message.content == "one two "
+    assert turn.reply is not None and turn.reply.finish is None
+    assert "Cut short" in last.status
+    assert "cut short" in figures(turn.reply)
+    assert "seed 5" in figures(turn.reply)
 
 
 def test_a_bug_is_a_reference_not_a_traceback() -> None:
