@@ -147,6 +147,8 @@ class _Pipe:
             settings = GenerationSettings(**{**job.settings, "stop": tuple(job.settings["stop"])})
             self._tell("end", decode(loaded, list(job.prompt), settings, self, _TURNS))
         except AppError as error:
+            # What it came from stays here, so it is told here.
+            log.warning("an answer failed: %s", error, exc_info=error.__cause__)
             # By name: an exception would reach the other process as "worker error" only.
             self._tell("error", f"{type(error).__name__}: {error}")
         except Exception:
