@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -230,6 +231,14 @@ class FeedbackStore(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class DatasetHead:
+    """The newest state of a dataset repository: its commit and the files in it. Both empty when there is none yet."""
+
+    commit: str | None
+    paths: frozenset[str]
+
+
 class DatasetRepo(Protocol):
     """Where shards go: a folder in the Hub's layout, or a Hub dataset repository."""
 
@@ -238,11 +247,36 @@ class DatasetRepo(Protocol):
         """How the page calls it."""
         ...
 
-    def commit(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None], message: str) -> str:
+    @property
+    def shared(self) -> bool:
+        """Whether others may write to it too."""
+        ...
+
+    def head(self) -> DatasetHead:
+        """What is there now; makes nothing."""
+        ...
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit is in its history."""
+        ...
+
+    def read(self, path: str, head: DatasetHead) -> bytes:
+        """The bytes of a file of `head`."""
+        ...
+
+    def commit(
+        self,
+        adds: Mapping[str, Path | bytes],
+        deletes: Mapping[str, str | None],
+        message: str,
+        expects: Collection[frozenset[str]] = (),
+    ) -> str:
         """One atomic change; returns the commit id. Doing it again with the same content changes nothing.
 
         `deletes` names for each path the added one that takes over its rows (None: nothing does), for repositories that
         cannot change two files at once. A path that is not there is no error. The repository keeps its own card.
+        `expects` are sets of paths of which at least one each has to be there: else nothing is changed and `ShardsMissing`,
+        a `HubError`, is raised.
 
         Raises `DatasetRejected` when trying again cannot help, `HubError` when it can.
         """

@@ -42,7 +42,7 @@ class Batches:
     """The books of one destination. Every change is one transaction."""
 
     def __init__(self, database: Database, destination: str) -> None:
-        self._database = database
+        self.database, self.name = database, destination
         with database.write() as db:
             db.execute("INSERT INTO destinations (name) VALUES (?) ON CONFLICT DO NOTHING", (destination,))
             found = db.execute("SELECT id FROM destinations WHERE name = ?", (destination,)).fetchone()
@@ -58,12 +58,12 @@ class Batches:
 
     def counts(self) -> Counter[str]:
         """How many rows are in each state."""
-        with self._database.read() as db:
+        with self.database.read() as db:
             return Counter(dict(db.execute("SELECT state, n FROM tallies WHERE destination = ?", (self.destination,))))
 
     def oldest_waiting(self) -> float | None:
         """When the row was saved that waits longest, by the order of saving: the wall clock may have been set back."""
-        with self._database.read() as db:
+        with self.database.read() as db:
             found = db.execute(
                 """SELECT saved_at FROM rows WHERE seq = (SELECT min(row) FROM (
                     SELECT * FROM (SELECT row FROM placements
@@ -77,26 +77,26 @@ class Batches:
 
     def error(self) -> str | None:
         """What went wrong last, if nothing went right since; it outlives a restart."""
-        with self._database.read() as db:
+        with self.database.read() as db:
             found = db.execute("SELECT last_error FROM destinations WHERE id = ?", (self.destination,)).fetchone()
             return found[0] if found else None
 
     def failed(self, sentence: str | None) -> None:
         """Remember what went wrong, or that nothing does any more."""
         if self.error() != sentence:
-            with self._database.write() as db:
+            with self.database.write() as db:
                 db.execute("UPDATE destinations SET last_error = ? WHERE id = ?", (sentence, self.destination))
 
     def pending(self) -> bool:
         """Whether there is anything to send: rows that wait, rows to take out, batches not confirmed."""
-        with self._database.read() as db:
+        with self.database.read() as db:
             return self._pending(db)
 
     def claim(self) -> tuple[Batch, ...]:
         """The batches to send now. What waits is put into new ones, whose members are fixed from here on."""
         if not self.pending():
             return ()
-        with self._database.write() as db:
+        with self.database.write() as db:
             self._rewrite(db)
             opened = db.execute(
                 "SELECT count(*) FROM batches WHERE destination = ? AND state = 'open'", (self.destination,)
@@ -108,7 +108,7 @@ class Batches:
 
     def rows(self, batch: Batch) -> list[dict[str, object]]:
         """The columns of a batch's rows, oldest first; also of one that was taken back since."""
-        with self._database.read() as db:
+        with self.database.read() as db:
             found = db.execute(
                 "SELECT columns FROM placements JOIN rows ON rows.seq = placements.row WHERE batch = ? ORDER BY row",
                 (batch.id,),
@@ -117,17 +117,17 @@ class Batches:
 
     def record(self, batch: Batch, sha256: str) -> None:
         """Fix the bytes of a batch, before they are offered to anyone."""
-        with self._database.write() as db:
+        with self.database.write() as db:
             db.execute("UPDATE batches SET sha256 = ? WHERE id = ?", (sha256, batch.id))
 
     def renew(self, batch: Batch) -> None:
         """Put the rows into another batch, for one whose recorded bytes cannot be made again."""
-        with self._database.write() as db:
+        with self.database.write() as db:
             self._replace(db, batch.id, batch.config)
 
     def pushed(self, batches: Sequence[Batch], commit: str) -> None:
         """The repository has these batches, and not what they replace any more."""
-        with self._database.write() as db:
+        with self.database.write() as db:
             for batch in batches:
                 db.execute("UPDATE batches SET state = 'pushed', commit_id = ? WHERE id = ?", (commit, batch.id))
                 db.execute("UPDATE batches SET state = 'gone' WHERE replaced_by = ?", (batch.id,))
@@ -139,7 +139,7 @@ class Batches:
 
     def refuse(self, path: str, reason: str) -> bool:
         """Keep aside the batch the repository will never take; False when `path` is none of the open ones."""
-        with self._database.write() as db:
+        with self.database.write() as db:
             found = db.execute(
                 "SELECT id FROM batches WHERE destination = ? AND state = 'open' AND path = ?", (self.destination, path)
             ).fetchone()
@@ -149,14 +149,52 @@ class Batches:
             db.execute("UPDATE placements SET state = 'refused' WHERE batch = ? AND state != 'withdrawn'", found)
             return True
 
+    @property
+    def adopted(self) -> bool:
+        """Whether the repository was read once, so that every row in it is known here."""
+        with self.database.read() as db:
+            found = db.execute("SELECT adopted FROM destinations WHERE id = ?", (self.destination,)).fetchone()
+            return bool(found[0])
+
+    def known_paths(self) -> frozenset[str]:
+        """Every shard of ours that may be in the repository."""
+        with self.database.read() as db:
+            found = db.execute(
+                "SELECT path FROM batches WHERE destination = ? AND path IS NOT NULL AND state != 'gone'",
+                (self.destination,),
+            )
+            return frozenset(path for (path,) in found)
+
+    def expected(self) -> dict[str, frozenset[str]]:
+        """For each shard that was confirmed, the paths of which one has to be in the repository.
+
+        That is its own, and for one that is being replaced its heir's and those of tries whose outcome is not known.
+        """
+        with self.database.read() as db:
+            pushed = db.execute(
+                "SELECT path FROM batches WHERE destination = ? AND state = 'pushed' AND path IS NOT NULL",
+                (self.destination,),
+            ).fetchall()
+            replaced = db.execute(
+                """SELECT old.path, old.commit_id, heir.path FROM batches AS old JOIN batches AS heir ON heir.id = old.replaced_by
+                WHERE old.destination = ? AND old.state = 'replaced' AND old.path IS NOT NULL AND heir.path IS NOT NULL""",
+                (self.destination,),
+            ).fetchall()
+        found = {path: frozenset((path,)) for (path,) in pushed}
+        for path, commit, heir in replaced:
+            if commit is not None:
+                tries = {one for one, unknown, its_heir in replaced if its_heir == heir and unknown is None}
+                found[path] = frozenset({path, heir, *tries})
+        return found
+
     def kept(self) -> frozenset[str]:
         """Ids of the batches of every destination whose bytes are still needed."""
-        with self._database.read() as db:
+        with self.database.read() as db:
             return frozenset(id_ for (id_,) in db.execute("SELECT id FROM batches WHERE state IN ('open', 'refused')"))
 
     def last_commit(self) -> tuple[str | None, float | None]:
         """The newest commit and when it was made, by this machine's clock."""
-        with self._database.read() as db:
+        with self.database.read() as db:
             found = db.execute(
                 "SELECT last_commit, committed_at FROM destinations WHERE id = ?", (self.destination,)
             ).fetchone()
@@ -164,7 +202,7 @@ class Batches:
 
     def refusal(self) -> str | None:
         """Why the newest batch was kept aside."""
-        with self._database.read() as db:
+        with self.database.read() as db:
             found = db.execute(
                 "SELECT reason FROM batches WHERE destination = ? AND state = 'refused' ORDER BY seq DESC LIMIT 1",
                 (self.destination,),

@@ -19,6 +19,12 @@ def shard_path(config: Config, batch: str) -> str:
     return f"data/{config}/{batch}.parquet"
 
 
+def config_of(path: str) -> Config | None:
+    """The config a path of the repository is a shard of, or None."""
+    match = _SHARD.fullmatch(path)
+    return next((config for config in CONFIGS if match and config == match[1]), None)
+
+
 def configs_of(paths: Iterable[str]) -> tuple[Config, ...]:
     """The configs that have a shard among `paths`; only these may be in the card.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import threading
 import time
@@ -9,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from backends.feedback import recovery
 from backends.feedback.group_commit import GroupCommit, Job, T
 from backends.feedback.migrations import migrate
 from core.errors import FeedbackError, NotSaved
 
+log = logging.getLogger(__name__)
 BUSY_SECONDS = 5.0
 # WAL keeps its index in shared memory, which these do not share between machines (or do not have at all).
 UNSAFE_FILESYSTEMS = (
@@ -28,8 +31,19 @@ _REMEDIES: tuple[tuple[str, str], ...] = (
     ("SQLITE_BUSY", "Another process is using the feedback database. Try again in a moment."),
     ("SQLITE_LOCKED", "Another process is using the feedback database. Try again in a moment."),
     ("SQLITE_IOERR", "The disk that holds {folder} failed to write. Check its space and health, then try again."),
-    ("SQLITE_CORRUPT", "The feedback database in {folder} is damaged. Keep a copy of the folder and ask for help."),
-    ("SQLITE_NOTADB", "feedback.sqlite in {folder} is not a database. Move it away, then start the app again."),
+    (
+        "SQLITE_CORRUPT",
+        "The feedback database in {folder} is damaged. Start the app again: it recovers what can be read.",
+    ),
+    (
+        "SQLITE_NOTADB",
+        "The feedback database in {folder} is damaged. Start the app again: it recovers what can be read.",
+    ),
+)
+IN_USE = "in-use.sqlite"
+DAMAGED = (
+    "The feedback database in {folder} is damaged, and another process uses it. Stop every process that does, then start "
+    "the app again: it recovers what can be read."
 )
 
 
@@ -48,6 +62,9 @@ class Database:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_network_folder(path.parent)
+            self._mend()
+            self._holds = _shared(path.parent / IN_USE)
+            self.notes = recovery.notes(path.parent)
             with self._borrowed() as connection:
                 _refuse_without_locks(connection, path)
                 migrate(connection)
@@ -100,6 +117,23 @@ class Database:
             self._closed = True
             while self._idle:
                 self._idle.pop().close()
+        self._holds.close()
+
+    def _mend(self) -> None:
+        """Recover a damaged file before anybody opens it; a large one is checked to its end while the app runs."""
+        damaged = recovery.is_damaged(self.path)
+        if damaged is None:
+            threading.Thread(target=self._check_on, name="feedback-check", daemon=True).start()
+        if damaged:
+            with lock(self.path.parent / IN_USE) as alone:
+                if not alone:
+                    raise FeedbackError(DAMAGED.format(folder=self.path.parent))
+                recovery.recover(self.path)
+
+    def _check_on(self) -> None:
+        if recovery.is_damaged(self.path, seconds=None):
+            log.error("%s is damaged", self.path)
+            self.notes = (*self.notes, dict(_REMEDIES)["SQLITE_CORRUPT"].format(folder=self.path.parent))
 
     @contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:
@@ -166,6 +200,15 @@ def lock(path: Path) -> Iterator[bool]:
         yield True
     finally:
         connection.close()
+
+
+def _shared(path: Path) -> sqlite3.Connection:
+    """Say that the database is in use, until the connection is closed or the process ends."""
+    connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    path.chmod(0o600)
+    connection.execute("BEGIN")
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    return connection
 
 
 def filesystem_of(folder: Path, mounts: str) -> str:

@@ -14,15 +14,17 @@ from pathlib import Path
 from typing import Literal
 
 from backends.feedback import durable
+from backends.feedback.adoption import reconcile
 from backends.feedback.batches import Batch, Batches
 from backends.feedback.database import lock
-from backends.feedback.errors import ShardConflict
+from backends.feedback.errors import ShardConflict, ShardsMissing
 from core.dataset import Config
 from core.errors import FeedbackError
 from core.protocols import DatasetRepo
 
 Delivered = Literal["sent", "nothing", "busy"]
 MakeShard = Callable[[Config, Sequence[dict[str, object]]], bytes]
+MOST_LOOKS = 3
 log = logging.getLogger(__name__)
 
 
@@ -32,10 +34,15 @@ class Delivery:
     def __init__(self, batches: Batches, repo: DatasetRepo, folder: Path, make_shard: MakeShard | None = None) -> None:
         self.batches, self.repo, self.folder = batches, repo, folder
         self._make_shard = make_shard or _make_shard
+        self._looked = False
+
+    def pending(self) -> bool:
+        """Whether there is something to do: to send, or to look at what the repository holds, once in every run."""
+        return not self._looked or self.batches.pending()
 
     def send(self) -> Delivered:
         """Send everything claimed in one commit; "busy" when another process is at it. Raises what the repo raises."""
-        if not self.batches.pending():
+        if not self.pending():
             return "nothing"
         try:
             return self._send_locked()
@@ -51,6 +58,9 @@ class Delivery:
             if not mine:
                 return "busy"
             self._tidy()
+            if not self._looked:
+                self._look()
+            looks = 0
             while claimed := self.batches.claim():
                 if not self._make_all(claimed):
                     continue
@@ -61,10 +71,20 @@ class Delivery:
                         raise
                     log.error("%s", conflict)
                     continue
+                except ShardsMissing:
+                    looks += 1
+                    if looks > MOST_LOOKS:
+                        raise
+                    self._look()
+                    continue
                 self.batches.pushed(claimed, commit)
                 self._tidy()
                 return "sent"
             return "nothing"
+
+    def _look(self) -> None:
+        reconcile(self.batches, self.repo)
+        self._looked = True
 
     def _make_all(self, claimed: Sequence[Batch]) -> bool:
         """Have every batch's bytes on disk; False when one had to be replaced, and claiming starts anew."""
@@ -87,7 +107,7 @@ class Delivery:
     def _commit(self, claimed: Sequence[Batch]) -> str:
         adds: dict[str, Path | bytes] = {batch.path: self._file(batch.id) for batch in claimed if batch.path}
         deletes = {old: batch.path for batch in claimed for old in batch.replaces}
-        return self.repo.commit(adds, deletes, _message(claimed))
+        return self.repo.commit(adds, deletes, _message(claimed), tuple(self.batches.expected().values()))
 
     def _tidy(self) -> None:
         kept = self.batches.kept()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 
 from core.dataset import COLUMNS, ColumnType, Config, Row
@@ -19,9 +19,14 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 def encode(row: Row) -> tuple[str, dict[str, bytes]]:
     """The row's columns as JSON with sorted keys, and its pictures by hash; raises `NotSaved` when a value does not fit."""
+    return encode_columns(row.config, row.columns())
+
+
+def encode_columns(config: Config, values: Mapping[str, object]) -> tuple[str, dict[str, bytes]]:
+    """As `encode`, for a row that is columns already (one that was read from a shard)."""
     pictures: dict[str, bytes] = {}
-    columns = row.columns()
-    for name, kind in COLUMNS[row.config].items():
+    columns = {name: values.get(name) for name in COLUMNS[config]}
+    for name, kind in COLUMNS[config].items():
         value = columns[name]
         if value is not None and not _CHECKS[kind](value):
             raise NotSaved(

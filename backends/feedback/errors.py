@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.errors import DatasetRejected
+from core.errors import DatasetRejected, HubError
 
 
 class ShardConflict(DatasetRejected):
@@ -14,3 +14,13 @@ class ShardConflict(DatasetRejected):
             "machine, in the outbox folder, and are not sent. Look at that file; remove it or keep it."
         )
         self.path = path
+
+
+class ShardsMissing(HubError):
+    """Shards that the books say are in the repository are not; nothing was changed. The books have to be looked at first."""
+
+    def __init__(self, count: int, where: str) -> None:
+        super().__init__(
+            f"{where} has changed since this app last wrote to it: {count} files are gone. It is looked at again, and "
+            "the rows are sent then. They wait on this machine."
+        )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from backends.feedback import durable
 from backends.feedback.card import card, configs_of
-from backends.feedback.errors import ShardConflict
+from backends.feedback.errors import ShardConflict, ShardsMissing
 from core.errors import DatasetRejected
+from core.protocols import DatasetHead
 
 CARD = "README.md"
 
@@ -26,7 +27,33 @@ class FolderDatasetRepo:
         """How the page calls it."""
         return f"folder {self.root}"
 
-    def commit(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None], message: str) -> str:
+    @property
+    def shared(self) -> bool:
+        """Nobody else writes here: what is missing was lost."""
+        return False
+
+    def head(self) -> DatasetHead:
+        """The shards that are there."""
+        return DatasetHead(None, frozenset(self._shards()))
+
+    def has(self, commit: str) -> bool:
+        """A folder has no history."""
+        return False
+
+    def read(self, path: str, head: DatasetHead) -> bytes:
+        """The bytes of a shard; raises `DatasetRejected` when they cannot be read."""
+        try:
+            return (self.root / path).read_bytes()
+        except OSError as error:
+            raise self._rejected(error) from error
+
+    def commit(
+        self,
+        adds: Mapping[str, Path | bytes],
+        deletes: Mapping[str, str | None],
+        message: str,
+        expects: Collection[frozenset[str]] = (),
+    ) -> str:
         """Bring the folder to the new state; returns an id made from its whole content.
 
         The order is such that a reader, or a crash, at any moment meets every row at most once and no row that stays is
@@ -34,12 +61,18 @@ class FolderDatasetRepo:
         renamed over it and then to its own name.
         """
         try:
+            there = self._shards()
+            if missing := [ways for ways in expects if not ways & there]:
+                raise ShardsMissing(len(missing), self.name)
             return self._commit(adds, deletes)
         except OSError as error:
-            raise DatasetRejected(
-                f"The dataset folder {self.root} cannot be written to ({error.strerror or type(error).__name__}). Check its "
-                "space and permissions. The rows wait in the feedback database and are sent when it works again."
-            ) from error
+            raise self._rejected(error) from error
+
+    def _rejected(self, error: OSError) -> DatasetRejected:
+        return DatasetRejected(
+            f"The dataset folder {self.root} cannot be used ({error.strerror or type(error).__name__}). Check its space and "
+            "permissions. The rows wait in the feedback database and are sent when it works again."
+        )
 
     def _commit(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None]) -> str:
         self._remove_leftovers()

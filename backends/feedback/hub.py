@@ -3,32 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends.feedback import durable
 from backends.feedback.account import Account, account_of
 from backends.feedback.card import card, configs_of
-from backends.feedback.errors import ShardConflict
+from backends.feedback.errors import ShardConflict, ShardsMissing
 from backends.feedback.hub_errors import HeadMoved, Target, dataset_errors, no_token
 from backends.hub_client import install_timeouts
 from core.errors import DatasetRejected
+from core.protocols import DatasetHead
 
 if TYPE_CHECKING:
-    from huggingface_hub import HfApi
+    from huggingface_hub import DatasetInfo, HfApi
 
 CARD = "README.md"
 MOST_RACES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class _Head:
-    """The newest commit and the files in it."""
-
-    commit: str
-    paths: frozenset[str]
 
 
 class HubDatasetRepo:
@@ -39,7 +31,7 @@ class HubDatasetRepo:
         self._endpoint = endpoint.rstrip("/")
         self._token = token
         self._target = Target(repo_id, self._endpoint.partition("//")[2] or self._endpoint)
-        self._card: tuple[str, str | None] = ("", None)
+        self._card: tuple[str | None, str | None] = ("", None)
 
     def __repr__(self) -> str:
         return f"HubDatasetRepo({self.repo_id!r})"
@@ -55,7 +47,41 @@ class HubDatasetRepo:
             api, token = self._api()
             return account_of(api.whoami(token=token), self.repo_id)
 
-    def commit(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None], message: str) -> str:
+    @property
+    def shared(self) -> bool:
+        """Other apps, and the owner, may write to it too."""
+        return True
+
+    def head(self) -> DatasetHead:
+        """What is there now; makes nothing."""
+        with dataset_errors(self._target):
+            info = self._info(self._api()[0])
+            return DatasetHead(None, frozenset()) if info is None else _head_of(info)
+
+    def has(self, commit: str) -> bool:
+        """Whether a commit is in its history."""
+        from huggingface_hub.errors import RevisionNotFoundError
+
+        with dataset_errors(self._target):
+            try:
+                self._api()[0].dataset_info(self.repo_id, revision=commit)
+            except RevisionNotFoundError:
+                return False
+            return True
+
+    def read(self, path: str, head: DatasetHead) -> bytes:
+        """The bytes of a file at that commit."""
+        with dataset_errors(self._target):
+            file = self._api()[0].hf_hub_download(self.repo_id, path, repo_type="dataset", revision=head.commit)
+            return Path(file).read_bytes()
+
+    def commit(
+        self,
+        adds: Mapping[str, Path | bytes],
+        deletes: Mapping[str, str | None],
+        message: str,
+        expects: Collection[frozenset[str]] = (),
+    ) -> str:
         """Bring the repository to the new state on top of whatever is there; returns the commit that has it.
 
         What is there already, byte for byte, is not sent again: after a lost reply the second try finds its own commit.
@@ -64,17 +90,26 @@ class HubDatasetRepo:
         for _ in range(MOST_RACES):
             try:
                 with dataset_errors(self._target):
-                    return self._commit_once(adds, deletes, message)
+                    return self._commit_once(adds, deletes, message, expects)
             except HeadMoved as error:
                 moved = error
         assert moved is not None
         raise moved
 
-    def _commit_once(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None], message: str) -> str:
+    def _commit_once(
+        self,
+        adds: Mapping[str, Path | bytes],
+        deletes: Mapping[str, str | None],
+        message: str,
+        expects: Collection[frozenset[str]],
+    ) -> str:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         api, _ = self._api()
-        head = self._head(api)
+        head = self._head(api, expects)
+        assert head.commit is not None
+        if lost := [ways for ways in expects if not ways & head.paths]:
+            raise ShardsMissing(len(lost), self.repo_id)
         missing = self._missing(api, head, adds)
         gone = [path for path in deletes if path in head.paths]
         existing = self._read_card(api, head)
@@ -92,14 +127,23 @@ class HubDatasetRepo:
         self._card = (info.oid, readme)
         return info.oid
 
-    def _head(self, api: HfApi) -> _Head:
+    def _info(self, api: HfApi) -> DatasetInfo | None:
         from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
         try:
-            info = api.dataset_info(self.repo_id)
+            return api.dataset_info(self.repo_id)
         except GatedRepoError:
             raise
         except RepositoryNotFoundError:
+            return None
+
+    def _head(self, api: HfApi, expects: Collection[frozenset[str]]) -> DatasetHead:
+        """The head to commit on: of a private dataset, which is made when absent unless shards are expected in it."""
+        info = self._info(api)
+        if info is None and expects:
+            # Not made anew before the rows that were in it are among those that wait.
+            raise ShardsMissing(len(expects), self.repo_id)
+        if info is None:
             self._create(api)
             info = api.dataset_info(self.repo_id)
         if not info.private:
@@ -107,8 +151,7 @@ class HubDatasetRepo:
                 f"{self.repo_id} is a public dataset. What reviewers said goes to a private one only: make it private in "
                 "its settings on the Hub, or set PROVING_DATASET to another. The rows wait on this machine."
             )
-        assert info.sha is not None
-        return _Head(info.sha, frozenset(sibling.rfilename for sibling in info.siblings or ()))
+        return _head_of(info)
 
     def _create(self, api: HfApi) -> None:
         from huggingface_hub.errors import RepositoryNotFoundError
@@ -123,7 +166,7 @@ class HubDatasetRepo:
             "not exist). The rows wait on this machine."
         )
 
-    def _missing(self, api: HfApi, head: _Head, adds: Mapping[str, Path | bytes]) -> list[str]:
+    def _missing(self, api: HfApi, head: DatasetHead, adds: Mapping[str, Path | bytes]) -> list[str]:
         there = sorted(path for path in adds if path in head.paths)
         if there:
             for info in api.get_paths_info(self.repo_id, there, revision=head.commit, repo_type="dataset"):
@@ -131,7 +174,7 @@ class HubDatasetRepo:
                     raise ShardConflict(info.path, self.repo_id)
         return [path for path in adds if path not in head.paths]
 
-    def _read_card(self, api: HfApi, head: _Head) -> str | None:
+    def _read_card(self, api: HfApi, head: DatasetHead) -> str | None:
         if self._card[0] != head.commit:
             text = None
             if CARD in head.paths:
@@ -149,6 +192,11 @@ class HubDatasetRepo:
         if not token:
             raise no_token(self._target)
         return HfApi(endpoint=self._endpoint, token=token), token
+
+
+def _head_of(info: DatasetInfo) -> DatasetHead:
+    assert info.sha is not None
+    return DatasetHead(info.sha, frozenset(sibling.rfilename for sibling in info.siblings or ()))
 
 
 def _same(info: Any, content: Path | bytes) -> bool:

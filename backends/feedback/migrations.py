@@ -93,6 +93,7 @@ _EVIDENCE = (
     # The last failure outlives a restart. adopted: what the repository held before this database knew it was read.
     "ALTER TABLE destinations ADD COLUMN last_error TEXT",
     "ALTER TABLE destinations ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0",
+    "UPDATE destinations SET adopted = 1 WHERE last_commit IS NOT NULL",
     "ALTER TABLE destinations ADD COLUMN approved INTEGER NOT NULL DEFAULT 0",
     # A shard that was there before this database: another app may look after it too.
     "ALTER TABLE batches ADD COLUMN adopted INTEGER NOT NULL DEFAULT 0",

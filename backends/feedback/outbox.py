@@ -118,7 +118,6 @@ class Outbox:
             return self._asked, self._closing
 
     def _attempt(self, closing: bool) -> None:
-        started = monotonic()
         try:
             if not closing:
                 self._learn_account()
@@ -138,7 +137,7 @@ class Outbox:
             if outcome != "busy":
                 self.last_error = None
             if outcome == "sent":
-                self._not_before = started + self._pace.between
+                self._not_before = monotonic() + self._pace.between
             if self._due is None and self._waits():
                 self._due = monotonic() + BUSY_SECONDS
             if self._due is None and not self._account_known:
@@ -197,7 +196,7 @@ class Outbox:
 
     def _waits(self) -> bool:
         try:
-            return self._delivery.batches.pending()
+            return self._delivery.pending()
         except AppError as error:
             log.warning("outbox: %s", error)
             return True

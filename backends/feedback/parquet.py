@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -41,6 +41,34 @@ def shard(config: Config, rows: Sequence[Mapping[str, object]]) -> bytes:
     out = io.BytesIO()
     pq.write_table(table, out, compression="snappy")
     return out.getvalue()
+
+
+def rows_of(config: Config, content: bytes) -> Iterator[dict[str, object]] | None:
+    """The rows of a shard as plain values, the counterpart of `shard`; a column the shard lacks is null.
+
+    None when it has columns this version does not know: written again by it, they would be lost.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(pa.BufferReader(content))
+    if set(file.schema_arrow.names) - set(COLUMNS[config]):
+        return None
+    return (
+        {name: _plain(kind, row.get(name)) for name, kind in COLUMNS[config].items()}
+        for batch in file.iter_batches(200)
+        for row in batch.to_pylist()
+    )
+
+
+def _plain(kind: ColumnType, value: Any) -> object:
+    if value is None:
+        return None
+    if kind == "timestamp":
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    if kind == "image":
+        return value["bytes"]
+    return value
 
 
 def _value(kind: ColumnType, value: object) -> object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
@@ -17,7 +18,7 @@ from backends.feedback.store import SqliteFeedbackStore
 from core.chat import Message
 from core.dataset import ComparisonRow, Contender, PreferenceRow, Provenance, RatingRow
 from core.identity import now
-from core.protocols import DatasetRepo
+from core.protocols import DatasetHead, DatasetRepo
 
 # What tends to be trimmed, dedented, normalised or lost on the way. No NUL-free control character is special to us.
 AWKWARD = "  leading\ttab\n\n\tline 🙂 é e\u0301 \x01\x1f\x7f\u2028 «x» \\n trailing  \n"
@@ -77,6 +78,35 @@ def full_provenance() -> Provenance:
     )  # fmt: skip
 
 
+class TakesAll:
+    """A repository in memory that only knows which files it has; `shared` and `name` may be set."""
+
+    name = "in memory"
+    shared = False
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+
+    def head(self) -> DatasetHead:
+        return DatasetHead("c" * 40, frozenset(self.paths))
+
+    def has(self, commit: str) -> bool:
+        return False
+
+    def read(self, path: str, head: DatasetHead) -> bytes:
+        raise AssertionError("nothing to read")
+
+    def commit(
+        self,
+        adds: Mapping[str, Path | bytes],
+        deletes: Mapping[str, str | None],
+        message: str,
+        expects: Collection[frozenset[str]] = (),
+    ) -> str:
+        self.paths = (self.paths | set(adds)) - set(deletes)
+        return "c" * 40
+
+
 def open_store(
     folder: Path, repo: DatasetRepo | None = None, *, pace: Pace = EVERY_RATE, start: bool = False, name: str = "folder"
 ) -> tuple[SqliteFeedbackStore, Delivery]:
@@ -84,7 +114,7 @@ def open_store(
     batches = Batches(Database(folder / "feedback.sqlite"), name)
     delivery = Delivery(batches, repo or FolderDatasetRepo(folder / "dataset"), folder / "outbox")
     outbox = Outbox(delivery, pace)
-    store = SqliteFeedbackStore(batches._database, batches, outbox, name)
+    store = SqliteFeedbackStore(batches.database, batches, outbox, name)
     if start:
         outbox.start()
     return store, delivery

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,28 +21,29 @@ from backends.feedback.folder import FolderDatasetRepo
 from backends.feedback.outbox import BUG, FOLDER, HUB, Outbox, Pace
 from core.errors import DatasetRejected, HubUnreachable, RateLimited
 from core.protocols import DatasetRepo, FeedbackStore
-from tests.contract.outbox_rows import EVERY_RATE, ids, loaded_ids, open_store, preference
+from tests.contract.outbox_rows import EVERY_RATE, TakesAll, ids, loaded_ids, open_store, preference
 from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class ScriptedRepo:
+class ScriptedRepo(TakesAll):
     """Takes what it is given, after raising what it was told to; keeps when."""
 
     name = "scripted"
 
     def __init__(self, *errors: Exception) -> None:
+        super().__init__()
         self.errors = list(errors)
         self.commits: list[tuple[float, list[str]]] = []
         self.tries: list[float] = []
 
-    def commit(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None], message: str) -> str:
+    def commit(self, adds, deletes, message, expects=()) -> str:
         self.tries.append(time.monotonic())
         if self.errors:
             raise self.errors.pop(0)
         self.commits.append((time.monotonic(), sorted(adds)))
-        return "c" * 40
+        return super().commit(adds, deletes, message, expects)
 
 
 def until(condition: Callable[[], object], seconds: float = 10) -> None:
@@ -185,7 +186,7 @@ def test_close_does_not_wait_for_ever(tmp_path: Path) -> None:
     held = threading.Event()
 
     class Hanging(ScriptedRepo):
-        def commit(self, adds, deletes, message):
+        def commit(self, adds, deletes, message, expects=()):
             held.wait(30)
             return super().commit(adds, deletes, message)
 

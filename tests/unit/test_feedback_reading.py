@@ -16,7 +16,7 @@ from core.consent import Consent, consent_of
 from core.dataset import Contender, Row
 from core.errors import HubUnreachable, NotConsented, UserInputError
 from core.feedback import RowQuery
-from tests.contract.outbox_rows import comparison, full_preference, open_store, preference, rating
+from tests.contract.outbox_rows import TakesAll, comparison, full_preference, open_store, preference, rating
 
 TEXT = Consent("Your votes are kept under a pseudonym.")
 
@@ -158,10 +158,8 @@ def test_without_a_text_nothing_is_asked(tmp_path: Path) -> None:
 
 
 def test_the_last_error_outlives_a_restart(tmp_path: Path) -> None:
-    class Down:
-        name = "down"
-
-        def commit(self, adds, deletes, message):
+    class Down(TakesAll):
+        def commit(self, adds, deletes, message, expects=()):
             raise HubUnreachable("The Hub cannot be reached.")
 
     store, _ = open_store(tmp_path, Down(), start=True)

@@ -203,9 +203,6 @@ def test_folder_that_cannot_hold_votes_is_refused_at_start(tmp_path: Path) -> No
     (tmp_path / "file").write_text("")
     with pytest.raises(FeedbackError, match="PROVING_DATA_DIR"):
         build_feedback(tmp_path / "file", dataset="", token=None, endpoint="http://127.0.0.1:9")
-    (tmp_path / "feedback.sqlite").write_text("this is not a database" * 100)
-    with pytest.raises(FeedbackError, match="not a database"):
-        build_feedback(tmp_path, dataset="", token=None, endpoint="http://127.0.0.1:9")
 
 
 def test_network_mounts_are_recognised() -> None:
