@@ -75,8 +75,11 @@ def memory_needed(folder: Path, device: str) -> int:
     return memory.room_to_make(memory.part_sizes(folder, device), device, total, _work(folder))
 
 
-def load(ref: ModelRef, folder: Path, device: str, free: int | None) -> LoadedPipeline:
-    """Load the pipeline of `folder`; raises `BackendError` or `UnsafeContentError` with what to do."""
+def load(ref: ModelRef, folder: Path, device: str, free: int | None, *, move: bool = True) -> LoadedPipeline:
+    """Load the pipeline of `folder`; raises `BackendError` or `UnsafeContentError` with what to do.
+
+    Without `move` it stays in the processor's memory, in the dtype of `device`.
+    """
     facts = facts_of(folder, str(ref))
     if not is_whole(folder):
         raise UnsafeContentError(
@@ -84,7 +87,7 @@ def load(ref: ModelRef, folder: Path, device: str, free: int | None) -> LoadedPi
             "with safetensors weights, there is no override in this version."
         )
     try:
-        return load_alone(lambda: _load(ref, folder, device, free, facts))
+        return load_alone(lambda: _load(ref, folder, device, free, facts, move))
     except AppError:
         raise
     except Exception as error:
@@ -97,7 +100,9 @@ def load(ref: ModelRef, folder: Path, device: str, free: int | None) -> LoadedPi
         ) from error
 
 
-def _load(ref: ModelRef, folder: Path, device: str, free: int | None, facts: PipelineFacts) -> LoadedPipeline:
+def _load(
+    ref: ModelRef, folder: Path, device: str, free: int | None, facts: PipelineFacts, move: bool
+) -> LoadedPipeline:
     import torch
     from diffusers import AutoPipelineForText2Image
 
@@ -110,6 +115,8 @@ def _load(ref: ModelRef, folder: Path, device: str, free: int | None, facts: Pip
         trust_remote_code=False,
     )
     base.set_progress_bar_config(disable=True)
+    if not move:
+        return LoadedPipeline(ref, base, facts, dtype, "cpu")
     sizes = memory.part_sizes(folder, device)
     place: Placement = "whole" if device == "cpu" else memory.placement(sizes, free, _work(folder))
     log.info("%s: %s on %s, %.1f GB of weights", ref, place, device, sum(sizes.values()) / 1e9)

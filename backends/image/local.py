@@ -131,7 +131,7 @@ class LocalImages:
             if not drawing.stop_wanted:
                 lease = self._lease(ref)
                 try:
-                    self._draw_all(lease.model, drawing, sources, attached)
+                    draw_all(lease.model, drawing, sources, attached, backend=self.name)
                 finally:
                     lease.release()
             drawing.end("stopped" if drawing.stop_wanted else "done")
@@ -142,46 +142,50 @@ class LocalImages:
             log.exception("a drawing failed")
             drawing.fail(GenerationFailed("The engine failed while it was drawing. Try again."))
 
-    def _draw_all(
-        self, loaded: LoadedPipeline, drawing: RunningDrawing, sources: Sources | None, attached: Attached
-    ) -> None:
-        from backends.image.drawing import BLOCKED, cut_from, draw
 
-        for text in (drawing.settings.prompt, drawing.settings.negative_prompt):
-            if cut := cut_from(loaded, text):
-                drawing.note(f"The model does not read the end of a long prompt. It left out: “{shown(cut, 200)}”")
-        for number in range(drawing.settings.batch):
-            if drawing.stop_wanted:
-                return
-            seed = (drawing.settings.seed or 0) + number
-            settings = replace(drawing.settings, seed=seed, batch=1)
-            started = monotonic()
-            drawn = draw(loaded, settings, sources, drawing, attached)
-            if drawn.blocked:
-                drawing.note(BLOCKED)
-            elif drawn.picture is not None:
-                timings = Timings(started - drawing.asked, monotonic() - started)
-                drawing.add(self._picture(loaded, drawn.picture, settings, drawn.finish, timings, drawing.step.notes))
+def draw_all(
+    loaded: LoadedPipeline, drawing: RunningDrawing, sources: Sources | None, attached: Attached, *, backend: str
+) -> None:
+    """Draw the pictures of `drawing` and add each to it, in the name of the engine `backend`."""
+    from backends.image.drawing import BLOCKED, cut_from, draw
 
-    def _picture(
-        self,
-        loaded: LoadedPipeline,
-        drawn: object,
-        settings: ImageSettings,
-        finish: PictureFinish,
-        timings: Timings,
-        notes: tuple[str, ...],
-    ) -> Picture:
-        recipe = Recipe(
-            settings,
-            loaded.ref,
-            backend=self.name,
-            dtype=loaded.dtype,
-            finish=finish,
-            versions=(("proving_ground", __version__), *library_versions()),
-        )
-        png = write_png(drawn, chunks_of(recipe))  # type: ignore[arg-type]  # Pillow is typed only where it is imported
-        return Picture(uuid4().hex, png, loaded.ref, settings, self.name, loaded.dtype, timings, finish, notes)
+    for text in (drawing.settings.prompt, drawing.settings.negative_prompt):
+        if cut := cut_from(loaded, text):
+            drawing.note(f"The model does not read the end of a long prompt. It left out: “{shown(cut, 200)}”")
+    for number in range(drawing.settings.batch):
+        if drawing.stop_wanted:
+            return
+        seed = (drawing.settings.seed or 0) + number
+        settings = replace(drawing.settings, seed=seed, batch=1)
+        started = monotonic()
+        drawn = draw(loaded, settings, sources, drawing, attached)
+        if drawn.blocked:
+            drawing.note(BLOCKED)
+        elif drawn.picture is not None:
+            timings = Timings(started - drawing.asked, monotonic() - started)
+            notes = drawing.step.notes
+            drawing.add(_picture(loaded, drawn.picture, settings, drawn.finish, timings, notes, backend))
+
+
+def _picture(
+    loaded: LoadedPipeline,
+    drawn: object,
+    settings: ImageSettings,
+    finish: PictureFinish,
+    timings: Timings,
+    notes: tuple[str, ...],
+    backend: str,
+) -> Picture:
+    recipe = Recipe(
+        settings,
+        loaded.ref,
+        backend=backend,
+        dtype=loaded.dtype,
+        finish=finish,
+        versions=(("proving_ground", __version__), *library_versions()),
+    )
+    png = write_png(drawn, chunks_of(recipe))  # type: ignore[arg-type]  # Pillow is typed only where it is imported
+    return Picture(uuid4().hex, png, loaded.ref, settings, backend, loaded.dtype, timings, finish, notes)
 
 
 @cache

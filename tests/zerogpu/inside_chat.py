@@ -206,7 +206,7 @@ def test_what_crosses_is_plain(chat: ZeroGpuChat, monkeypatch: pytest.MonkeyPatc
 
 def test_a_quota_that_is_used_up_is_said_with_what_to_change(chat: ZeroGpuChat, device_api: DeviceApi) -> None:
     device_api.refuse = lambda seconds: Refusal(wait_seconds=-1, result="illegal-duration")
-    with pytest.raises(QuotaExceeded, match="more GPU time than one call may have.*fewer new tokens"):
+    with pytest.raises(QuotaExceeded, match=r"more GPU time than one call may have.*fewer new tokens"):
         heard(chat.start(PLACED, ASKED, GREEDY))
     device_api.refuse = lambda seconds: Refusal(left=2)
     with pytest.raises(QuotaExceeded, match="Sign in to Hugging Face"):
@@ -239,7 +239,7 @@ def test_a_quota_that_refuses_a_visitor_says_until_when(chat: ZeroGpuChat, devic
 
     answer = by_a_handler(ask)
     assert isinstance(answer, BufferedAnswer)
-    with pytest.raises(QuotaExceeded, match="4 s are left.*fewer new tokens.*3 h 2 min") as raised:
+    with pytest.raises(QuotaExceeded, match=r"4 s are left.*fewer new tokens.*3 h 2 min") as raised:
         heard(answer)
     assert raised.value.retry_after == 3 * 3600 + 120
     device_api.refuse = lambda seconds: None
