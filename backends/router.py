@@ -252,8 +252,17 @@ def _local(files: ModelFiles, orphan_seconds: float) -> ChatBackend:
     from backends.gpu import device, device_name, free_memory
     from backends.registry import ModelRegistry
 
-    registry = ModelRegistry(free_bytes=lambda: free_memory(device()))  # type: ignore[var-annotated]
-    return LocalChat(files, registry, device=device, name=device_name, orphan_seconds=orphan_seconds)
+    def free_bytes() -> int | None:
+        return free_memory(device())
+
+    return LocalChat(
+        files,
+        ModelRegistry(free_bytes=free_bytes),
+        device=device,
+        name=device_name,
+        orphan_seconds=orphan_seconds,
+        free_bytes=free_bytes,
+    )
 
 
 def _remote(target: Target, endpoint: str, orphan_seconds: float) -> RemoteEngine:

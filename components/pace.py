@@ -17,6 +17,9 @@ def paced(
     held = ""
     last = -interval
     for delta in deltas:
+        if delta.waiting is not None:
+            yield delta
+            continue
         held += delta.text
         now = clock()
         if delta.finish is not None:

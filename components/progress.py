@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.numbers import bytes_of
-from core.chat import Progress
+from core.chat import Place, Progress
 
 STAGES = {
     "prepare": "Preparing the model that came with the app",
@@ -23,3 +23,9 @@ def progress_line(step: Progress) -> str:
     share = f' style="width:{min(100.0, 100 * step.done / step.total):.1f}%"' if step.total else ""
     moving = "" if share else " pg-bar-open"
     return f'<div class="pg-progress" role="status">{text}<div class="pg-bar{moving}"><i{share}></i></div></div>'
+
+
+def queue_line(place: Place) -> str:
+    """A sentence for somebody who waits for a place in the batch."""
+    wait = f", at most about {place.seconds:.0f} s" if place.seconds is not None else ""
+    return f"Waiting for a place: number {place.place} in the queue{wait}."

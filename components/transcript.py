@@ -40,6 +40,10 @@ def turn_at(conversation: Conversation, index: int) -> Turn | None:
 def figures(reply: Reply) -> str:
     """The line under an answer: who made it, how long, how fast, and why it ended."""
     parts = [f"{reply.ref.short} · {reply.backend} {reply.dtype}".rstrip()]
+    if reply.path == "batched":
+        parts.append("batched")
+    if reply.why:
+        parts.append(f"alone, not batched: {reply.why}")
     usage = reply.usage
     if usage:
         parts.append(f"{usage.completion_tokens} tokens")

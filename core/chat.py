@@ -12,7 +12,7 @@ from core.refs import ModelRef
 
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "length", "cancelled"]
-Path = Literal["plain", "zerogpu", "remote"]
+Path = Literal["plain", "zerogpu", "remote", "batched"]
 
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 MOST_CHARACTERS = 1_000_000
@@ -68,17 +68,32 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a request stands in the queue, the first at 1, and how many seconds it waits at most, as far as known."""
+
+    place: int
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer. The last one has `finish` and `usage`; its text may be empty."""
+    """A piece of an answer. The last one has `finish` and `usage`; its text may be empty.
+
+    One with `waiting` has no text: the answer has not begun.
+    """
 
     text: str
     finish: Finish | None = None
     usage: Usage | None = None
+    waiting: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, whole or cut, with everything needed to name what made it. `dtype` "" and `usage` None: not known."""
+    """An answer, whole or cut, with everything needed to name what made it. `dtype` "" and `usage` None: not known.
+
+    `why` says why it was not made in a batch with others, where an engine would have had the choice.
+    """
 
     id: str
     content: str
@@ -89,6 +104,7 @@ class Reply:
     path: Path
     finish: Finish | None
     usage: Usage | None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@
     │  ├─ NoBackend             (why each engine refused)
     │  ├─ OutOfMemory
     │  ├─ QuotaExceeded         (retry_after)
+    │  ├─ Busy                  the queue is full (retry_after)
     │  ├─ DownloadFailed        disk full, connection lost half-way
     │  └─ GenerationFailed
     ├─ GalleryError             a picture could not be kept, read or packed
@@ -90,6 +91,14 @@ class OutOfMemory(BackendError):
 
 class QuotaExceeded(BackendError):
     """The visitor's GPU quota is used up for `retry_after` seconds."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Busy(BackendError):
+    """As many people wait for an answer as the engine lets wait; a place is free in `retry_after` seconds or so."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -11,7 +11,7 @@ import gradio as gr
 
 from components.errors import shown_to_user
 from components.pace import paced
-from components.progress import progress_line
+from components.progress import progress_line, queue_line
 from components.ratings import Ratings
 from components.runs import Run, Runs
 from components.transcript import shown_messages, thumbs, turn_at
@@ -334,6 +334,10 @@ class ChatPage:
         run.follow(answer)
         text = ""
         for delta in paced(answer.listen()):
+            if delta.waiting is not None:
+                if not run.dropped:
+                    yield waiting(queue_line(delta.waiting))
+                continue
             text += delta.text
             if delta.finish is None and not run.dropped:
                 yield writing(asked, text)

@@ -92,8 +92,10 @@ class ChatApi:
             text = ""
             try:
                 for delta in paced(answer.listen()):
-                    text += delta.text
-                    yield text
+                    # A place in the queue is no text yet.
+                    if delta.waiting is None:
+                        text += delta.text
+                        yield text
             finally:
                 # A caller that disconnects cancels at once; after the end this changes nothing.
                 answer.cancel()

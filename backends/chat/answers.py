@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 from uuid import uuid4
 
-from core.chat import Delta, Finish, GenerationSettings, Path, Reply, Usage
+from core.chat import Delta, Finish, GenerationSettings, Path, Place, Reply, Usage
 from core.errors import AppError
 from core.protocols import Answer
 from core.refs import ModelRef
@@ -35,16 +35,22 @@ class BufferedAnswer:
         prompt_tokens: int | None,
         orphan_seconds: float,
         started: float | None = None,
+        why: str = "",
     ) -> None:
-        """`prompt_tokens` None: the engine does not count; the reply has no usage unless `count` tells it."""
+        """`prompt_tokens` None: the engine does not count; the reply has no usage unless `count` tells it.
+
+        `why` is `Reply.why`.
+        """
         self._id = uuid4().hex
         self._made_by = (ref, settings, backend, dtype, path)
+        self._why = why
         self._prompt_tokens = prompt_tokens
         self._orphan_seconds = orphan_seconds
         self._started = monotonic() if started is None else started
         self._changed = threading.Condition()
         self._over = threading.Event()
         self._pieces: list[str] = []
+        self._place: Place | None = None
         self._finish: Finish | None = None
         self._usage: Usage | None = None
         self._error: AppError | None = None
@@ -84,12 +90,19 @@ class BufferedAnswer:
         """Every delta from the first on, then those to come; ends after the one with `finish`."""
         self._join()
         position, next_look = 0, 0.0
+        place: Place | None = None
         try:
             while True:
                 # Not on the condition, which every token would wake.
                 self._over.wait(max(0.0, next_look - monotonic()))
                 with self._changed:
-                    self._changed.wait_for(lambda at=position: self.done or len(self._pieces) > at)  # type: ignore[misc]
+                    self._changed.wait_for(
+                        lambda at=position, told=place: (  # type: ignore[misc]
+                            self.done or len(self._pieces) > at or self._place not in (None, told)
+                        )
+                    )
+                    moved = self._place not in (None, place)
+                    place = self._place
                     text, position = "".join(self._pieces[position:]), len(self._pieces)
                     finish, usage, error = self._finish, self._usage, self._error
                 if finish:
@@ -97,6 +110,8 @@ class BufferedAnswer:
                     return
                 if text:
                     yield Delta(text)
+                elif moved and not error:
+                    yield Delta("", waiting=place)
                 if error:
                     # A stored error collects a traceback with every raise.
                     raise error.with_traceback(None)
@@ -113,7 +128,7 @@ class BufferedAnswer:
         ref, settings, backend, dtype, path = self._made_by
         with self._changed:
             content = "".join(self._pieces)
-            return Reply(self._id, content, ref, settings, backend, dtype, path, self._finish, self._usage)
+            return Reply(self._id, content, ref, settings, backend, dtype, path, self._finish, self._usage, self._why)
 
     # For engines.
 
@@ -128,6 +143,12 @@ class BufferedAnswer:
     def count(self, prompt_tokens: int, completion_tokens: int) -> None:
         """Say how many tokens were read and written, where the engine is told and does not count itself."""
         self._prompt_tokens, self._tokens = prompt_tokens, completion_tokens
+
+    def waits(self, place: Place | None) -> None:
+        """Say where in the queue the request stands; None when its turn has come."""
+        with self._changed:
+            self._place = place
+            self._changed.notify_all()
 
     def put(self, text: str) -> None:
         """Add text to show; after the end it is dropped."""

@@ -46,25 +46,24 @@ def decode(
         if sink.cancelled:
             return "cancelled"
         try:
-            watcher = _Watcher(loaded, settings, sink, turns)
-            _generate(loaded, prompt, settings, watcher)
+            watcher = Watcher(loaded, settings, sink)
+            _generate(loaded, prompt, settings, watcher, turns)
         except AppError:
             raise
         except Exception as error:
-            raise _translated(error, loaded) from error
+            raise translated(error, loaded) from error
     return watcher.end()
 
 
-class _Watcher:
-    """Runs after every token: text out, stop or go on."""
+class Watcher:
+    """Runs after every token of an answer, whichever way it is made: text out, stop or go on."""
 
-    def __init__(self, loaded: LoadedModel, settings: GenerationSettings, sink: Sink, turns: Turns) -> None:
+    def __init__(self, loaded: LoadedModel, settings: GenerationSettings, sink: Sink) -> None:
         self.stop_tokens = loaded.stop_tokens
         skip = self.stop_tokens | frozenset(loaded.tokenizer.all_special_ids)
         self._text = Detokeniser(loaded.decode, skip)
         self._stops = StopStrings(settings.stop)
         self._sink = sink
-        self._turns = turns
         self._finish: Finish = "length"
 
     def after(self, token: int) -> bool:
@@ -77,12 +76,13 @@ class _Watcher:
         if self._stops.found:
             self._finish = "stop"
             return True
-        if not self._sink.cancelled:
-            self._turns.pass_on()
+        return self.left()
+
+    def left(self) -> bool:
+        """Whether nobody wants the answer any more."""
         if self._sink.cancelled:
             self._finish = "cancelled"
-            return True
-        return False
+        return self._finish == "cancelled"
 
     def end(self) -> Finish:
         """Show what was held back; returns how the answer ended."""
@@ -93,7 +93,9 @@ class _Watcher:
         return self._finish
 
 
-def _generate(loaded: LoadedModel, prompt: Sequence[int], settings: GenerationSettings, watcher: _Watcher) -> None:
+def _generate(
+    loaded: LoadedModel, prompt: Sequence[int], settings: GenerationSettings, watcher: Watcher, turns: Turns
+) -> None:
     import torch
     from transformers import StoppingCriteria, StoppingCriteriaList
 
@@ -102,20 +104,24 @@ def _generate(loaded: LoadedModel, prompt: Sequence[int], settings: GenerationSe
 
         def __call__(self, input_ids: torch.Tensor, scores: object, **kwargs: object) -> torch.Tensor:
             ended = watcher.after(int(input_ids[0, -1]))
+            if not ended:
+                turns.pass_on()
+                ended = watcher.left()
             return torch.full((1,), ended, dtype=torch.bool, device=input_ids.device)
 
     ids = torch.tensor([list(prompt)], device=loaded.device)
     loaded.model.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
-        generation_config=_config(loaded, settings),
+        generation_config=config_of(loaded, settings),
         logits_processor=sampler(settings, loaded.model.generation_config, loaded.device),
         stopping_criteria=StoppingCriteriaList([AfterEachToken()]),
         tokenizer=loaded.tokenizer,
     )
 
 
-def _config(loaded: LoadedModel, settings: GenerationSettings) -> Any:
+def config_of(loaded: LoadedModel, settings: GenerationSettings) -> Any:
+    """The model's own generation config with `settings` in it, for a sampler that chooses by itself."""
     config = copy.deepcopy(loaded.model.generation_config)
     # The sampler has chosen already: `generate` takes the best of what is left, which is one token. The sampling values
     # are the library's own defaults, since it would fill in the model's for None and warn that they have no effect.
@@ -132,7 +138,8 @@ def _config(loaded: LoadedModel, settings: GenerationSettings) -> Any:
     return config
 
 
-def _translated(error: Exception, loaded: LoadedModel) -> AppError:
+def translated(error: BaseException, loaded: LoadedModel) -> AppError:
+    """What an engine raised while it was answering, as a sentence."""
     if out_of_memory(error):
         if loaded.device != "cpu":
             import torch

@@ -12,6 +12,7 @@ from core.errors import AppError, GenerationFailed, NoBackend
 from core.refs import ModelRef
 
 log = logging.getLogger(__name__)
+FAILED = "The engine failed while it was answering. Try again."
 
 
 def check_request(ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> None:
@@ -41,12 +42,7 @@ def request(
 
     Raises `UserInputError` when the prompt is longer than the model reads.
     """
-    from backends.chat.prompt import encode
-    from backends.chat.sampling import applied
-
-    with loaded.lock:
-        prompt = encode(loaded.tokenizer, messages)
-    settings = applied(settings, loaded.model.generation_config, len(prompt), loaded.max_context)
+    prompt, settings = read(loaded, messages, settings)
     return prompt, BufferedAnswer(
         loaded.ref,
         settings,
@@ -59,6 +55,21 @@ def request(
     )
 
 
+def read(
+    loaded: LoadedModel, messages: Sequence[Message], settings: GenerationSettings
+) -> tuple[list[int], GenerationSettings]:
+    """The prompt's tokens and the settings with every value filled in.
+
+    Raises `UserInputError` when the prompt is longer than the model reads.
+    """
+    from backends.chat.prompt import encode
+    from backends.chat.sampling import applied
+
+    with loaded.lock:
+        prompt = encode(loaded.tokenizer, messages)
+    return prompt, applied(settings, loaded.model.generation_config, len(prompt), loaded.max_context)
+
+
 def run(answer: BufferedAnswer, engine: Callable[[], Finish]) -> None:
     """Run `engine` to its end and close the answer with how it ended, an error included."""
     try:
@@ -68,7 +79,7 @@ def run(answer: BufferedAnswer, engine: Callable[[], Finish]) -> None:
         answer.fail(plainly(error))
     except BaseException as error:
         log.exception("an answer failed")
-        answer.fail(GenerationFailed("The engine failed while it was answering. Try again."))
+        answer.fail(GenerationFailed(FAILED))
         if not isinstance(error, Exception):
             raise
 

@@ -79,10 +79,17 @@ def backend_of(kind: str, folder: Path, orphan_seconds: float = 30.0) -> ChatBac
     files = ModelFiles(folder.parent, own, Downloads("http://127.0.0.1:9"))
     if kind == "zerogpu":
         return ZeroGpuChat(files, orphan_seconds=orphan_seconds)
-    return LocalChat(files, ModelRegistry(), device=lambda: "cpu", name=lambda: "CPU", orphan_seconds=orphan_seconds)
+    return LocalChat(
+        files,
+        ModelRegistry(),
+        device=lambda: "cpu",
+        name=lambda: "CPU",
+        orphan_seconds=orphan_seconds,
+        batching=kind == "batched",
+    )
 
 
-@pytest.fixture(params=["plain", "zerogpu", "scripted"])
+@pytest.fixture(params=["batched", "plain", "zerogpu", "scripted"])
 def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Makes an engine that will answer with a given text, token by token."""
     from backends.chat import decoding
@@ -99,16 +106,16 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
             tokens = pieces(text) * (40 if loop else 1)
             scripted = ScriptedChat(tokens, pace=gate, orphan_seconds=orphan_seconds)
             return Engine(scripted, gate)
-        after = decoding._Watcher.after
+        after = decoding.Watcher.after
 
         def gated(self, token: int) -> bool:
             gate()
             return after(self, token)
 
-        monkeypatch.setattr(decoding._Watcher, "after", gated)
+        monkeypatch.setattr(decoding.Watcher, "after", gated)
         folder = make_markov_model(tmp_path / "markov", text, loop=loop)
         backend = backend_of(request.param, folder, orphan_seconds)
-        if request.param == "plain":
+        if request.param in ("plain", "batched"):
             return Engine(backend, gate)
         pipes: list[zerogpu._Pipe] = []
 
