@@ -52,8 +52,8 @@ def _is_another(batches: Batches, repo: DatasetRepo, head: DatasetHead, expected
     """Whether nothing of what was sent is there, its commit neither: deleted and made anew, not rewritten."""
     if any(ways & head.paths for ways in expected.values()):
         return False
-    last = batches.last_commit()[0]
-    return head.commit is None or last is None or not repo.has(last)
+    seen = batches.seen_commit()
+    return head.commit is None or seen is None or not repo.has(seen)
 
 
 def _send_again(batches: Batches, paths: Sequence[str]) -> None:

@@ -156,6 +156,15 @@ class Batches:
             found = db.execute("SELECT adopted FROM destinations WHERE id = ?", (self.destination,)).fetchone()
             return bool(found[0])
 
+    def seen_commit(self) -> str | None:
+        """A commit of the repository in which a shard was last known to be; None when none was."""
+        with self.database.read() as db:
+            found = db.execute(
+                "SELECT commit_id FROM batches WHERE destination = ? AND commit_id IS NOT NULL ORDER BY seq DESC LIMIT 1",
+                (self.destination,),
+            ).fetchone()
+            return found[0] if found else None
+
     def known_paths(self) -> frozenset[str]:
         """Every shard of ours that may be in the repository."""
         with self.database.read() as db:
