@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -186,7 +187,8 @@ class ImageCapabilities:
 
     `guidance` None: the model takes none. `why_not` says for each feature that is off ("image_to_image", "inpaint",
     "negative_prompt", "loras", "controlnet") in one sentence why. `family` names what adapters have to fit: "sd1", "sd2",
-    "sdxl", "sd3", "flux", or diffusers' own name of another family; "" when it is not known.
+    "sdxl", "sd3", "flux", or diffusers' own name of another family; "" when it is not known. `fixed` names the settings
+    ("width", "height", "steps", "seed") that a remote engine does not take: they are left to it, and recorded as unknown.
     """
 
     width: int
@@ -207,6 +209,7 @@ class ImageCapabilities:
     family: str = ""
     safety_checker: bool = False
     max_prompt_tokens: int | None = None
+    fixed: tuple[str, ...] = ()
     why_not: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -248,7 +251,23 @@ def check_image_settings(settings: ImageSettings, can: ImageCapabilities) -> Ima
     _within("Strength", filled.strength, 0.01, 1)
     _check_features(filled, can)
     _check_adapters(filled)
-    return filled
+    for name in can.fixed:
+        # The page sends what stands on its controls; only another value than that is a wish.
+        if getattr(settings, name) not in (None, getattr(can, name, None)):
+            raise UserInputError(can.reason(name))
+    return left_open(filled, can.fixed)
+
+
+def left_open(settings: ImageSettings, names: Collection[str]) -> ImageSettings:
+    """`settings` without the values of these names ("width", "height", "steps", "guidance", "seed")."""
+    return replace(
+        settings,
+        width=None if "width" in names else settings.width,
+        height=None if "height" in names else settings.height,
+        steps=None if "steps" in names else settings.steps,
+        guidance=None if "guidance" in names else settings.guidance,
+        seed=None if "seed" in names else settings.seed,
+    )
 
 
 def fitted_size(width: int, height: int, can: ImageCapabilities) -> tuple[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from backends.bundled.image import IMAGE_REF, image_folders
 from backends.image.adapters import Adapters
@@ -12,15 +13,26 @@ from backends.image.files import ImageFiles, PipelineDownloads, own_pipeline
 from backends.image.png import read_picture, text_chunks, write_png
 from backends.image.running import DrawingDesk
 from backends.pins import PinBook
+from backends.remote.target import Target, target_of
 from core.catalog import LocalFolder
 from core.chat import LoadPlan, Progress
 from core.errors import NoBackend, UserInputError
 from core.images import Adapter, AdapterKind, ImageCapabilities, ImageSettings
-from core.protocols import Drawing, ImageBackend
+from core.protocols import Drawing, ImageBackend, RemoteModels
 from core.recipe import Recipe, recipe_in
-from core.refs import COMMIT, ModelRef, split_model
+from core.refs import COMMIT, ModelRef, remote_name, split_model
 
 Resolve = Callable[[str, str], ModelRef]
+
+
+LOCAL_ONLY = (
+    "PROVING_LOCAL_ONLY=1: no prompt leaves this machine, so no remote engine is used. Choose a model of this machine."
+)
+NO_REMOTE = "No remote image engine is set up here. The operator names one with PROVING_REMOTE_IMAGE_URL."
+
+
+class RemoteEngine(ImageBackend, RemoteModels, Protocol):
+    """An image engine on another machine."""
 
 
 class ImageRouter:
@@ -35,8 +47,13 @@ class ImageRouter:
         pins: PinBook,
         start: ModelRef | str,
         folders: tuple[LocalFolder, ...] = (),
+        remote: RemoteEngine | None = None,
+        no_remote: str = NO_REMOTE,
     ) -> None:
-        """`resolve` asks the catalogue what commit a name means now; `folders` are the models outside the Hub's cache."""
+        """`resolve` asks the catalogue what commit a name means now; `folders` are the models outside the Hub's cache.
+
+        `remote` draws with the models that were chosen as remote and no others; `no_remote` says why there is none.
+        """
         self.folders = folders
         self._backends = tuple(backends)
         self._resolve = resolve
@@ -45,18 +62,28 @@ class ImageRouter:
         self._start = start
         self._lock = threading.Lock()
         self._desk = DrawingDesk()
+        self.remote = remote
+        self._no_remote = no_remote
 
     def start_model(self) -> ModelRef:
         """The model pinned at start. Asks the Hub only the first time a name without a commit is configured."""
+        if isinstance(self._start, str) and (name := remote_name(self._start)) is not None:
+            # Not kept: what a host serves under a name may change, and the pin then says so.
+            return self._from_host().pin(name)
         with self._lock:
             if isinstance(self._start, str):
                 self._start = self._pinned(self._start)
             return self._start
 
     def pin(self, model: str) -> ModelRef:
-        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model."""
+        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model.
+
+        `remote:<name>` is what the remote engine serves under that name: nothing else ever leads there.
+        """
         if not model.strip():
             return self.start_model()
+        if (name := remote_name(model)) is not None:
+            return self._from_host().pin(name)
         repo_id, revision = split_model(model)
         for folder in self.folders:
             if folder.ref.repo_id == repo_id and revision in ("", folder.ref.revision):
@@ -118,6 +145,9 @@ class ImageRouter:
         return write_png(read_picture(data), {})
 
     def _choose(self, ref: ModelRef) -> tuple[ImageBackend, ImageCapabilities]:
+        if ref.host:
+            remote = self._from_host()
+            return remote, remote.capabilities(ref)
         reasons = []
         for backend in self._backends:
             try:
@@ -125,6 +155,11 @@ class ImageRouter:
             except NoBackend as refusal:
                 reasons.append(str(refusal) if len(self._backends) == 1 else f"{backend.name}: {refusal}")
         raise NoBackend(" ".join(reasons) or "No engine is set up to draw pictures here yet.", tuple(reasons))
+
+    def _from_host(self) -> RemoteEngine:
+        if self.remote is None:
+            raise NoBackend(self._no_remote)
+        return self.remote
 
     def _pinned(self, model: str) -> ModelRef:
         repo_id, revision = split_model(model)
@@ -141,12 +176,17 @@ def build_images(
     endpoint: str,
     orphan_seconds: float = 30.0,
     zero_gpu: bool = False,
+    remote_url: str = "",
+    remote_token: str = "",
+    local_only: bool = False,
     resolve: Resolve | None = None,
 ) -> ImageRouter:
     """The router with its engines, from plain values; loads no model, no torch, and asks no network.
 
     `resolve` is the catalogue's; without it one is made. On ZeroGPU there is no engine yet.
     """
+    setting = "PROVING_REMOTE_IMAGE_URL"
+    target = None if local_only else target_of(remote_url, remote_token, "text-to-image", setting)
     start, own = _start_of(image_model)
     folders = (*own, *image_folders())
     files = ImageFiles(folders, PipelineDownloads(endpoint, token))
@@ -159,12 +199,16 @@ def build_images(
         pins=PinBook(data_dir / "image-pins.json"),
         start=start,
         folders=folders,
+        remote=_remote(target, endpoint, orphan_seconds) if target else None,
+        no_remote=LOCAL_ONLY if local_only else NO_REMOTE,
     )
 
 
 def _start_of(image_model: str) -> tuple[ModelRef | str, tuple[LocalFolder, ...]]:
     if not image_model:
         return IMAGE_REF, ()
+    if remote_name(image_model) is not None:
+        return image_model, ()
     path = Path(image_model).expanduser()
     if path.is_absolute() or image_model.startswith(".") or path.is_dir():
         own = own_pipeline(path)
@@ -175,6 +219,12 @@ def _start_of(image_model: str) -> tuple[ModelRef | str, tuple[LocalFolder, ...]
             raise UserInputError(f"PROVING_IMAGE_MODEL: this version comes with {IMAGE_REF}, not {image_model}.")
         return IMAGE_REF, ()
     return image_model, ()
+
+
+def _remote(target: Target, endpoint: str, orphan_seconds: float) -> RemoteEngine:
+    from backends.remote.images import RemoteImages
+
+    return RemoteImages(target, endpoint=endpoint, orphan_seconds=orphan_seconds)
 
 
 def _local(files: ImageFiles, adapters: Adapters, orphan_seconds: float) -> ImageBackend:

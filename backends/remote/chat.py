@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.chat.answers import BufferedAnswer
 from backends.chat.work import check_request, run
+from backends.remote.call import Call
 from backends.remote.models import ServedModels
 from backends.remote.target import Target
 from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress
@@ -131,7 +132,7 @@ class RemoteChat:
             orphan_seconds=self._orphan_seconds,
             started=started,
         )
-        call = _Call()
+        call = Call()
         answer.when_over = call.end
         threading.Thread(
             target=run,
@@ -179,7 +180,7 @@ class RemoteChat:
             parameters[own["repetition_penalty"]] = settings.repetition_penalty
         return {name: value for name, value in parameters.items() if value is not None}
 
-    def _answer(self, answer: BufferedAnswer, call: _Call, served: Served, messages: tuple[Message, ...]) -> Finish:
+    def _answer(self, answer: BufferedAnswer, call: Call, served: Served, messages: tuple[Message, ...]) -> Finish:
         """Ask until something arrives, then read to the end. Runs in the answer's own thread."""
         from backends.remote.connection import Connection, Refused
         from backends.remote.errors import passing, sentence
@@ -252,26 +253,6 @@ class RemoteChat:
         if reading.finish is None and not connection.done:
             raise httpx2.RemoteProtocolError("the stream ended before the answer did")
         return _ended(answer, reading)
-
-
-class _Call:
-    """The connection an answer has at the moment, for whoever ends the answer."""
-
-    def __init__(self) -> None:
-        self.over = threading.Event()
-        self._connection: Connection | None = None
-
-    def use(self, connection: Connection) -> None:
-        """Hang up `connection` when the answer is over, at once if it is already."""
-        self._connection = connection
-        if self.over.is_set():
-            connection.hang_up()
-
-    def end(self) -> None:
-        """The answer is over."""
-        self.over.set()
-        if self._connection is not None:
-            self._connection.hang_up()
 
 
 def _ended(answer: BufferedAnswer, reading: Any) -> Finish:

@@ -24,11 +24,15 @@ AGAIN_SECONDS = 600.0
 class ServedModels:
     """Asks a target for its list at most once a minute, and for its abilities once for each model."""
 
-    def __init__(self, target: Target, endpoint: str, task: str) -> None:
-        """`task` is the Hub's name of what a provider's models have to do."""
+    def __init__(self, target: Target, endpoint: str, task: str, alone: str = "") -> None:
+        """`task` is the Hub's name of what a provider's models have to do.
+
+        `alone` is the name of the one model of a server that keeps no list; without it any name is taken there.
+        """
         self._target = target
         self._endpoint = endpoint
         self._task = task
+        self._alone = alone
         self._lock = threading.Lock()
         self._looked: float | None = None
         self._complete = False
@@ -130,7 +134,7 @@ class ServedModels:
 
     def _asked(self) -> tuple[Served, ...] | None:
         from backends.remote.errors import sentence
-        from backends.remote.probe import ASK_SECONDS, provided, served
+        from backends.remote.probe import ASK_SECONDS, Served, provided, served
 
         try:
             if self._target.provider:
@@ -138,7 +142,8 @@ class ServedModels:
 
                 with hub_errors(About(self._endpoint)):
                     return provided(self._target, self._endpoint, self._task)
-            return served(self._connect, self._target)
+            listed = served(self._connect, self._target)
+            return (Served(self._alone),) if listed is None and self._alone else listed
         except Exception as error:
             raise sentence(error, self._target, "its list of models", seconds=ASK_SECONDS, began=False) from error
 
