@@ -88,6 +88,9 @@ def build_services(settings: Settings) -> Services:
         endpoint=settings.endpoint,
         orphan_seconds=settings.orphan_seconds,
         zero_gpu=settings.zero_gpu,
+        remote_url=settings.remote_image_url,
+        remote_token=settings.remote_image_token,
+        local_only=settings.local_only,
         resolve=chat.catalog.resolve,
     )
     store = build_feedback(
@@ -100,8 +103,8 @@ def build_services(settings: Settings) -> Services:
         secret=settings.secret or secret_of(settings.data_dir),
         endpoint=settings.endpoint,
         local_models=tuple(folder.ref.repo_id for folder in chat.folders),
-        # On ZeroGPU there is no image engine yet, and an empty tab helps nobody.
-        images=None if settings.zero_gpu else images,
+        # On ZeroGPU there is no image engine of this machine yet, and an empty tab helps nobody.
+        images=None if settings.zero_gpu and images.remote is None else images,
         remote=chat.remote,
     )
 
