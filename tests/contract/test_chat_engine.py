@@ -1,100 +1,30 @@
-"""What every chat engine keeps, whichever it is: in this process, ZeroGPU's code off ZeroGPU, and the scripted one."""
+"""What every chat engine keeps, whichever it is: the cases stand in `engine_cases.py`."""
 
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from backends.chat import zerogpu
-from backends.chat.answers import BufferedAnswer
-from backends.chat.plain import LocalChat
-from backends.chat.zerogpu import ZeroGpuChat
-from backends.downloads import Downloads
-from backends.model_files import ModelFiles
-from backends.registry import ModelRegistry
-from core.catalog import LocalFolder
 from core.chat import GenerationSettings, Message
 from core.errors import GenerationFailed, UserInputError
-from core.protocols import ChatBackend
-from core.refs import ModelRef
-from tests.markov_model import make_markov_model
-from tests.scripted_engine import ScriptedChat
-from tests.tiny_models import make_tiny_tokenizer
+from tests.contract.engine_cases import CASES, REF, Asked, Engine, EngineCase, Gate, heard, until
 
-REF = ModelRef("local/markov", "e" * 40)
-ASKED = (Message("user", "Say it."),)
-GREEDY = GenerationSettings(temperature=0)
 TEXT = " Zwölf\t😀bird"
 LONG = "".join(chr(c) for c in range(ord("A"), ord("Z") + 1))
-
-
-class Gate:
-    """Held before every token; `let` admits so many, `open` all."""
-
-    def __init__(self) -> None:
-        self._tokens = threading.Semaphore(0)
-        self._open = threading.Event()
-        self.error: Exception | None = None
-        self.waiting = threading.Event()
-        self.asked = 0
-
-    def let(self, number: int) -> None:
-        self._tokens.release(number)
-
-    def open(self) -> None:
-        self._open.set()
-        self._tokens.release(10_000)
-
-    def __call__(self) -> None:
-        self.asked += 1
-        self.waiting.set()
-        if not self._open.is_set():
-            self._tokens.acquire()
-        if self.error:
-            raise self.error
-
-
-@dataclass
-class Engine:
-    """`told` says whether a cancel has reached the engine; across a process it takes one batch of text to get there."""
-
-    backend: ChatBackend
-    gate: Gate
-    told: Callable[[], bool] = lambda: True
-
-    def start(self, settings: GenerationSettings = GREEDY, messages: tuple[Message, ...] = ASKED) -> BufferedAnswer:
-        return self.backend.start(REF, messages, settings)  # type: ignore[return-value]
-
-
 Make = Callable[..., Engine]
 
 
-def backend_of(kind: str, folder: Path, orphan_seconds: float = 30.0) -> ChatBackend:
-    own = (LocalFolder(REF, folder, ready=True, bundled=False),)
-    files = ModelFiles(folder.parent, own, Downloads("http://127.0.0.1:9"))
-    if kind == "zerogpu":
-        return ZeroGpuChat(files, orphan_seconds=orphan_seconds)
-    return LocalChat(
-        files,
-        ModelRegistry(),
-        device=lambda: "cpu",
-        name=lambda: "CPU",
-        orphan_seconds=orphan_seconds,
-        batching=kind == "batched",
-    )
+@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> EngineCase:
+    return request.param
 
 
-@pytest.fixture(params=["batched", "plain", "zerogpu", "scripted"])
-def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+@pytest.fixture
+def make(case: EngineCase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Makes an engine that will answer with a given text, token by token."""
-    from backends.chat import decoding
-
-    monkeypatch.setattr(zerogpu, "_MODELS", {})
     gates: list[Gate] = []
 
     def make(text: str = TEXT, *, loop: bool = False, orphan_seconds: float = 30.0, held: bool = False) -> Engine:
@@ -102,55 +32,14 @@ def make(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         gates.append(gate)
         if not held:
             gate.open()
-        if request.param == "scripted":
-            tokens = pieces(text) * (40 if loop else 1)
-            scripted = ScriptedChat(tokens, pace=gate, orphan_seconds=orphan_seconds)
-            return Engine(scripted, gate)
-        after = decoding.Watcher.after
-
-        def gated(self, token: int) -> bool:
-            gate()
-            return after(self, token)
-
-        monkeypatch.setattr(decoding.Watcher, "after", gated)
-        folder = make_markov_model(tmp_path / "markov", text, loop=loop)
-        backend = backend_of(request.param, folder, orphan_seconds)
-        if request.param in ("plain", "batched"):
-            return Engine(backend, gate)
-        pipes: list[zerogpu._Pipe] = []
-
-        class Pipe(zerogpu._Pipe):
-            def __init__(self, *given) -> None:
-                super().__init__(*given)
-                pipes.append(self)
-
-        monkeypatch.setattr(zerogpu, "_Pipe", Pipe)
-        return Engine(backend, gate, lambda: all(pipe.cancelled for pipe in pipes))
+        return case.make(Asked(text, loop, orphan_seconds, gate, tmp_path / "model", monkeypatch))
 
     yield make
     for gate in gates:
         gate.open()
 
 
-def pieces(text: str) -> list[str]:
-    """`text` in the pieces a tokenizer would cut, whole characters only."""
-    tokenizer = make_tiny_tokenizer()
-    cut = [tokenizer.decode([token]) for token in tokenizer.encode(text, add_special_tokens=False)]
-    return cut if "\ufffd" not in "".join(cut) else list(text)
-
-
-def heard(answer: BufferedAnswer) -> str:
-    return "".join(delta.text for delta in answer.listen())
-
-
-def until(condition: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition did not come true"
-        time.sleep(0.005)
-
-
-def test_the_text_comes_in_order_and_whole_and_the_last_delta_says_how_it_ended(make: Make) -> None:
+def test_the_text_comes_in_order_and_whole_and_the_last_delta_says_how_it_ended(make: Make, case: EngineCase) -> None:
     answer = make().start()
     deltas = list(answer.listen())
     assert "".join(delta.text for delta in deltas) == TEXT
@@ -163,6 +52,7 @@ def test_the_text_comes_in_order_and_whole_and_the_last_delta_says_how_it_ended(
     assert reply.usage.prompt_tokens > 0 and reply.usage.completion_tokens > 3
     assert 0 <= reply.usage.first_token_s <= reply.usage.seconds
     assert reply.dtype in ("float32", "bfloat16")
+    assert (reply.path, reply.why) == (case.path, "")
 
 
 def test_every_setting_of_the_reply_is_filled_in(make: Make) -> None:
@@ -194,7 +84,7 @@ def test_max_new_tokens_ends_it_with_length(make: Make) -> None:
     assert (answer.reply().finish, answer.reply().usage.completion_tokens) == ("length", 3)
 
 
-def test_cancel_before_the_first_token(make: Make) -> None:
+def test_cancel_before_the_first_token(make: Make, case: EngineCase) -> None:
     engine = make(LONG, held=True)
     answer = engine.start()
     assert engine.gate.waiting.wait(20)
@@ -203,11 +93,11 @@ def test_cancel_before_the_first_token(make: Make) -> None:
     assert [(delta.text, delta.finish) for delta in deltas] == [("", "cancelled")]
     until(engine.told)
     engine.gate.open()
-    until(lambda: not busy())
+    until(case.idle)
     assert engine.gate.asked <= 1
 
 
-def test_cancel_in_the_middle_ends_within_one_token_and_keeps_the_text(make: Make) -> None:
+def test_cancel_in_the_middle_ends_within_one_token_and_keeps_the_text(make: Make, case: EngineCase) -> None:
     engine = make(LONG, loop=True, held=True)
     answer = engine.start(GenerationSettings(temperature=0, max_new_tokens=400))
     listener = answer.listen()
@@ -220,7 +110,7 @@ def test_cancel_in_the_middle_ends_within_one_token_and_keeps_the_text(make: Mak
     assert [delta.finish for delta in listener] == ["cancelled"]
     until(engine.told)
     engine.gate.open()
-    until(lambda: not busy())
+    until(case.idle)
     assert engine.gate.asked == 4, "the token that was on its way may come, none after it"
     assert (answer.reply().content, answer.reply().finish) == ("ABC", "cancelled")
 
@@ -262,7 +152,7 @@ def test_a_page_that_comes_back_finds_the_answer(make: Make) -> None:
     assert heard(answer) == LONG
 
 
-def test_an_answer_nobody_comes_back_to_is_cancelled_with_its_text_kept(make: Make) -> None:
+def test_an_answer_nobody_comes_back_to_is_cancelled_with_its_text_kept(make: Make, case: EngineCase) -> None:
     engine = make(LONG, loop=True, held=True, orphan_seconds=0.05)
     answer = engine.start()
     listener = answer.listen()
@@ -271,7 +161,7 @@ def test_an_answer_nobody_comes_back_to_is_cancelled_with_its_text_kept(make: Ma
     listener.close()
     until(lambda: answer.reply().finish == "cancelled")
     engine.gate.open()
-    until(lambda: not busy())
+    until(case.idle)
     assert answer.reply().content == "A"
 
 
@@ -308,6 +198,26 @@ def test_what_cannot_be_answered_is_refused_before_anything_runs(make: Make) -> 
     assert heard(engine.start()) == "fine"
 
 
-def busy() -> bool:
-    """Whether an engine's thread is still at work."""
-    return any(thread.name.startswith("answer-") for thread in threading.enumerate())
+def test_two_hundred_short_requests_are_all_answered(make: Make, case: EngineCase) -> None:
+    engine = make("fine")
+    texts: list[str] = []
+
+    def ten() -> None:
+        for _ in range(10):
+            texts.append(heard(engine.start()))
+
+    threads = [threading.Thread(target=ten) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(150)
+    assert texts == ["fine"] * 200
+    until(case.idle)
+
+
+def test_a_cancel_right_after_the_start_leaves_nothing_behind(make: Make, case: EngineCase) -> None:
+    engine = make(LONG)
+    for _ in range(5):
+        engine.start().cancel()
+    until(case.idle)
+    assert heard(engine.start()) == LONG
