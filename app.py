@@ -103,16 +103,16 @@ def build_services(settings: Settings) -> Services:
         secret=settings.secret or secret_of(settings.data_dir),
         endpoint=settings.endpoint,
         local_models=tuple(folder.ref.repo_id for folder in chat.folders),
-        # On ZeroGPU there is no image engine of this machine yet, and an empty tab helps nobody.
-        images=None if settings.zero_gpu and images.remote is None else images,
+        images=images,
         remote=chat.remote,
     )
 
 
 def place_models(services: Services) -> None:
-    """Fetch the start model and put it on the GPU. On ZeroGPU before launch: every worker inherits what is placed then."""
-    for _ in services.router.prepare(services.router.start_model()):
-        pass
+    """Fetch the start models and put them on the GPU. On ZeroGPU before launch: every worker inherits what is placed then."""
+    services.router.place(services.router.start_model())
+    if services.images is not None:
+        services.images.place(services.images.start_model())
 
 
 def build(services: Services) -> gr.Blocks:

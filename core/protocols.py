@@ -333,6 +333,19 @@ class ImageBackend(Protocol):
         ...
 
 
+@runtime_checkable
+class MeteredImages(Protocol):
+    """What an image engine adds whose GPU time is counted against the visitor."""
+
+    def place(self, ref: ModelRef) -> None:
+        """Fetch a model and put it where every call finds it; before the page is launched, in the main thread."""
+        ...
+
+    def gpu_seconds(self, ref: ModelRef, settings: ImageSettings) -> int | None:
+        """GPU time that this drawing takes of the visitor's quota at most; None when it is not known yet."""
+        ...
+
+
 class ImageRouter(Protocol):
     """Chooses the engine for an image model and keeps the start model's pin."""
 
@@ -362,6 +375,14 @@ class ImageRouter(Protocol):
 
     def start(self, ref: ModelRef, settings: ImageSettings) -> Drawing:
         """As `ImageBackend.start`."""
+        ...
+
+    def gpu_seconds(self, ref: ModelRef, settings: ImageSettings) -> int | None:
+        """GPU time it would take of the visitor's quota at most; None where nothing is counted."""
+        ...
+
+    def place(self, ref: ModelRef) -> None:
+        """Get a model ready before the page is launched: on ZeroGPU every worker inherits what is placed by then."""
         ...
 
     def drawing(self, drawing_id: str) -> Drawing | None:

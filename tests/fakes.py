@@ -324,6 +324,12 @@ class FakeImages:
         self.drawings[drawing.id] = drawing
         return drawing
 
+    def gpu_seconds(self, ref: ModelRef, settings: ImageSettings) -> int | None:
+        return None
+
+    def place(self, ref: ModelRef) -> None:
+        pass
+
     def drawing(self, drawing_id: str) -> FakeDrawing | None:
         return self.drawings.get(drawing_id)
 

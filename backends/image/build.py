@@ -18,7 +18,7 @@ from core.catalog import LocalFolder
 from core.chat import LoadPlan, Progress
 from core.errors import NoBackend, UserInputError
 from core.images import Adapter, AdapterKind, ImageCapabilities, ImageSettings
-from core.protocols import Drawing, ImageBackend, RemoteModels
+from core.protocols import Drawing, ImageBackend, MeteredImages, RemoteModels
 from core.recipe import Recipe, recipe_in
 from core.refs import COMMIT, ModelRef, remote_name, split_model
 
@@ -110,6 +110,20 @@ class ImageRouter:
         """Put a drawing into the queue, and keep it so that a page that reloads finds it."""
         return self._desk.keep(self._choose(ref)[0].start(ref, settings))
 
+    def gpu_seconds(self, ref: ModelRef, settings: ImageSettings) -> int | None:
+        """GPU time it would take of the visitor's quota at most; None where nothing is counted."""
+        engine = self._choose(ref)[0]
+        return engine.gpu_seconds(ref, settings) if isinstance(engine, MeteredImages) else None
+
+    def place(self, ref: ModelRef) -> None:
+        """Get a model ready before the page is launched."""
+        engine = self._choose(ref)[0]
+        if isinstance(engine, MeteredImages):
+            engine.place(ref)
+        else:
+            for _ in engine.prepare(ref):
+                pass
+
     def drawing(self, drawing_id: str) -> Drawing | None:
         """A waiting, running or recent drawing; None when it is gone."""
         return self._desk.get(drawing_id)
@@ -183,7 +197,7 @@ def build_images(
 ) -> ImageRouter:
     """The router with its engines, from plain values; loads no model, no torch, and asks no network.
 
-    `resolve` is the catalogue's; without it one is made. On ZeroGPU there is no engine yet.
+    `resolve` is the catalogue's; without it one is made.
     """
     setting = "PROVING_REMOTE_IMAGE_URL"
     target = None if local_only else target_of(remote_url, remote_token, "text-to-image", setting)
@@ -193,7 +207,7 @@ def build_images(
     resolve = resolve or _resolver(endpoint, token, folders)
     adapters = Adapters(files, resolve, endpoint=endpoint, token=token, folder=data_dir / "adapters")
     return ImageRouter(
-        () if zero_gpu else (_local(files, adapters, orphan_seconds),),
+        ((_zero_gpu if zero_gpu else _local)(files, adapters, orphan_seconds),),
         resolve=resolve,
         adapters=adapters,
         pins=PinBook(data_dir / "image-pins.json"),
@@ -239,6 +253,12 @@ def _local(files: ImageFiles, adapters: Adapters, orphan_seconds: float) -> Imag
     return LocalImages(
         files, adapters, registry, device=device, name=device_name, free_bytes=free, orphan_seconds=orphan_seconds
     )
+
+
+def _zero_gpu(files: ImageFiles, adapters: Adapters, orphan_seconds: float) -> ImageBackend:
+    from backends.image.zerogpu import ZeroGpuImages
+
+    return ZeroGpuImages(files, adapters, orphan_seconds=orphan_seconds)
 
 
 def _resolver(endpoint: str, token: str | None, folders: tuple[LocalFolder, ...]) -> Resolve:
