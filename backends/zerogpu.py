@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
-from core.errors import BackendError, GenerationFailed, QuotaExceeded
+from core import errors
+from core.errors import AppError, BackendError, GenerationFailed, QuotaExceeded
 
 # How long a worker may be silent: between two yields it does not hear that its generator was closed.
 BATCH_SECONDS = 0.07
@@ -99,6 +100,20 @@ class StopFlag:
 def stop_wanted(path: str) -> bool:
     """In the worker: whether the flag of that path is set."""
     return os.path.exists(path)  # noqa: PTH110  (once for each token)
+
+
+def named(error: AppError) -> str:
+    """An error as text that crosses between processes; as an exception it would arrive as "worker error"."""
+    return f"{type(error).__name__}: {error}"
+
+
+def error_named(text: str) -> AppError:
+    """What `named` was given, or `GenerationFailed` with its sentence for the kinds that need more than a sentence."""
+    name, _, sentence = text.partition(": ")
+    kind = getattr(errors, name, None)
+    if kind in (errors.OutOfMemory, errors.GenerationFailed, errors.UserInputError, errors.UnsafeContentError):
+        return kind(sentence)  # type: ignore[no-any-return]
+    return GenerationFailed(sentence)
 
 
 def translated(error: Exception, less: str, what: str) -> BackendError:

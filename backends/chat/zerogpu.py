@@ -25,7 +25,6 @@ from backends.chat.turns import Turns
 from backends.chat.work import check_request, refuse_adapter, request, run
 from backends.model_files import ModelFiles
 from backends.zerogpu import BATCH_SECONDS, StopFlag
-from core import errors
 from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress
 from core.errors import AppError, GenerationFailed
 from core.protocols import ChatRequest
@@ -150,7 +149,7 @@ class _Pipe:
             # What it came from stays here, so it is told here.
             log.warning("an answer failed: %s", error, exc_info=error.__cause__)
             # By name: an exception would reach the other process as "worker error" only.
-            self._tell("error", f"{type(error).__name__}: {error}")
+            self._tell("error", zerogpu.named(error))
         except Exception:
             log.exception("an answer failed")
             self._tell("error", "GenerationFailed: The engine failed while it was answering. Try again.")
@@ -282,7 +281,7 @@ class _Call:
         if kind == "end":
             run(answer, lambda: cast(Finish, text))
         elif kind == "error":
-            _end_with(answer, _as_error(text))
+            _end_with(answer, zerogpu.error_named(text))
         else:
             answer.put(text)
 
@@ -341,11 +340,3 @@ def _in_worker(ref: ModelRef, folder: Path) -> LoadedModel:
             _MODELS[key] = found
     # A lock may have been held by another thread at the moment of the fork.
     return replace(found, lock=threading.Lock())
-
-
-def _as_error(text: str) -> AppError:
-    name, _, sentence = text.partition(": ")
-    kind = getattr(errors, name, None)
-    if kind in (errors.OutOfMemory, errors.GenerationFailed, errors.UserInputError):
-        return kind(sentence)  # type: ignore[no-any-return]
-    return GenerationFailed(sentence)
