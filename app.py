@@ -21,27 +21,33 @@ if os.environ.get("SPACES_ZERO_GPU"):
 import gradio as gr
 
 from backends.bundled.image import image_folders
-from backends.feedback.build import build_feedback
+from backends.feedback.build import build_feedback, is_ephemeral
+from backends.gallery.store import SqlitePictures
 from backends.hub.catalog import Catalog
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
 from backends.hub_client import install_timeouts
 from backends.identity import secret_of
 from backends.image.build import build_images
+from backends.image.safety import SafetySettings
 from backends.router import build_chat
 from components.chip import chip
 from components.theme import STYLESHEET, head, theme
 from core.address import Address
 from core.errors import AppError
-from core.protocols import ChatRouter, FeedbackStore, HubCatalog, ImageRouter, RemoteModels
+from core.protocols import ChatRouter, FeedbackStore, HubCatalog, ImageRouter, PictureStore, RemoteModels
 from core.settings import Settings
 from pages.battle import BattlePage
 from pages.card import CardPage
 from pages.chat import ChatPage
 from pages.chat_api import ChatApi
 from pages.feedback import FeedbackPage
+from pages.gallery import GalleryPage
 from pages.image_battle import ImageBattlePage
-from pages.images import ImagesPage
+from pages.image_best import BestPage
+from pages.image_grid import GridPage
+from pages.images import ImagesPage, nothing_kept
+from pages.images_api import ImagesApi
 from pages.remote import RemotePage
 from pages.search import SearchPage
 from pages.shared import ON_POPSTATE, Frame, Shared
@@ -60,6 +66,7 @@ class Services:
     endpoint: str
     local_models: tuple[str, ...] = ()
     images: ImageRouter | None = None
+    pictures: PictureStore | None = None
     remote: RemoteModels | None = None
 
 
@@ -92,9 +99,22 @@ def build_services(settings: Settings) -> Services:
         remote_token=settings.remote_image_token,
         local_only=settings.local_only,
         resolve=chat.catalog.resolve,
+        safety=SafetySettings(
+            settings.prompt_filter,
+            settings.image_classifier,
+            settings.image_classifier_labels,
+            settings.image_classifier_threshold,
+        ),
     )
     store = build_feedback(
-        settings.data_dir, dataset=settings.dataset, token=settings.token, endpoint=settings.endpoint
+        settings.data_dir,
+        dataset=settings.dataset,
+        token=settings.token,
+        endpoint=settings.endpoint,
+        public=settings.dataset_public,
+        commit_seconds=settings.commit_seconds,
+        consent=settings.consent,
+        ephemeral=is_ephemeral(settings.data_dir, settings.space_id),
     )
     return Services(
         catalog=chat.catalog,
@@ -104,6 +124,7 @@ def build_services(settings: Settings) -> Services:
         endpoint=settings.endpoint,
         local_models=tuple(folder.ref.repo_id for folder in chat.folders),
         images=images,
+        pictures=SqlitePictures(settings.data_dir / "pictures", settings.gallery_limit),
         remote=chat.remote,
     )
 
@@ -120,11 +141,20 @@ def build(services: Services) -> gr.Blocks:
     router, catalog, store = services.router, services.catalog, services.store
     frame = Frame(router, store)
     search = SearchPage(catalog)
-    card = CardPage(catalog, router, services.endpoint)
+    card = CardPage(catalog, router, services.endpoint, services.images)
     chat = ChatPage(router, store, services.secret)
     battle = BattlePage(router, store, services.secret, services.local_models)
-    images = ImagesPage(services.images) if services.images else None
-    image_battle = ImageBattlePage(services.images, store, services.secret) if services.images else None
+    gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None
+    images = (
+        ImagesPage(services.images, catalog, gallery.keep if gallery else nothing_kept) if services.images else None
+    )
+    grid = None
+    if services.images and images and services.pictures:
+        grid = GridPage(images, services.images, services.pictures, services.secret)
+    best = BestPage(store, services.secret)
+    image_battle = (
+        ImageBattlePage(services.images, store, services.secret, images.keep) if services.images and images else None
+    )
     feedback = FeedbackPage(router, store, services.secret)
     remote = RemotePage(router, services.remote, services.local_models) if services.remote else None
     with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 86_400)) as demo:
@@ -149,6 +179,10 @@ def build(services: Services) -> gr.Blocks:
                 if images_view and image_battle:
                     with images_view.left:
                         image_battle_view = image_battle.build()
+                        grid_view = grid.build() if grid else None
+                        gallery_view = gallery.build() if gallery else None
+                    with images_view.after_stage:
+                        best_view = best.build()
             with gr.Tab("Feedback", id="feedback") as feedback_tab:
                 feedback_view = feedback.build()
         shared = Shared(
@@ -162,6 +196,7 @@ def build(services: Services) -> gr.Blocks:
             notice=notice,
             outbox=outbox,
             address=gr.Textbox(visible="hidden", elem_id="address", label="Address"),
+            image_model=gr.State(None),
         )
         frame.wire(demo, shared)
         search.wire(search_view, shared, demo)
@@ -171,9 +206,14 @@ def build(services: Services) -> gr.Blocks:
         if remote and remote_view:
             remote.wire(remote_view, chat_view, battle_view, shared, demo)
         ChatApi(router).wire()
-        if images and image_battle and images_view:
-            images.wire(images_view, shared)
+        if services.images and images and image_battle and images_view:
+            images.wire(images_view, shared, demo)
+            ImagesApi(services.images).wire()
+            best.wire(best_view, images_view, shared)
             image_battle.wire(image_battle_view, images_view, shared)
+            if grid and grid_view and gallery and gallery_view:
+                grid.wire(grid_view, images_view, shared)
+                gallery.wire(gallery_view, images_view, shared)
         feedback.wire(feedback_view, chat_view, shared, feedback_tab, demo)
     demo.queue(max_size=200, default_concurrency_limit=8)
     return demo
@@ -215,6 +255,8 @@ def main() -> int:
         launch(build(services), settings)
     finally:
         services.store.close()
+        if services.pictures:
+            services.pictures.close()
     return 0
 
 

@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-import gradio as gr
 from gradio.processing_utils import save_bytes_to_cache
 from gradio.utils import get_upload_folder
 
@@ -22,7 +20,16 @@ from core.recipe import Recipe
 
 def recipe_of(picture: Picture) -> Recipe:
     """The recipe of a picture that was drawn here."""
-    return Recipe(picture.settings, picture.ref, backend=picture.backend, dtype=picture.dtype, finish=picture.finish)
+    record = picture.settings.record()
+    inputs = tuple((name, str(record[name])) for name in ("image", "mask") if record[name])
+    return Recipe(
+        picture.settings,
+        picture.ref,
+        backend=picture.backend,
+        dtype=picture.dtype,
+        finish=picture.finish,
+        inputs=inputs,
+    )
 
 
 def preview_html(png: bytes | None) -> str:
@@ -60,7 +67,10 @@ def recipe_table(recipe: Recipe | None) -> str:
         "Guidance": settings.guidance,
         "Scheduler": settings.scheduler,
         "Seed": settings.seed,
+        "Started from": started(recipe),
         "Strength": settings.strength,
+        "LoRA": ", ".join(f"{lora.ref.short} × {lora.weight:g}" for lora in settings.loras),
+        "ControlNet": settings.control and f"{settings.control.ref.short} × {settings.control.scale:g}",
         "Made with": " ".join(part for part in (recipe.backend, recipe.dtype) if part),
         "State": "stopped" if recipe.finish == "stopped" else None,
     }
@@ -72,24 +82,13 @@ def recipe_table(recipe: Recipe | None) -> str:
     return f'<table class="pg-recipe">{body}</table>'
 
 
-def used(recipe: Recipe, what: str) -> tuple[Any, ...]:
-    """Values for prompt, negative prompt, width, height, steps, guidance, scheduler, seed, batch and the file switch.
-
-    `what` is "all", "seed" or "remix" (all but the seed). What a recipe does not say stays as it is.
-    """
-    skip = gr.skip()
-    settings = recipe.settings
-
-    def known(value: Any) -> Any:
-        return skip if value is None or value == "" else value
-
-    if what == "seed":
-        return (*[skip] * 7, skip if settings.seed is None else str(settings.seed), skip, skip)
-    seed = "" if what == "remix" else skip if settings.seed is None else str(settings.seed)
-    return (
-        known(settings.prompt), settings.negative_prompt, known(settings.width), known(settings.height),
-        known(settings.steps), known(settings.guidance), known(settings.scheduler), seed, 1, skip,
-    )  # fmt: skip
+def started(recipe: Recipe) -> str:
+    """What a picture was made from besides words."""
+    inputs = dict(recipe.inputs)
+    if "image" not in inputs:
+        return ""
+    part = ", a part of it redrawn" if "mask" in inputs else ""
+    return f"picture {inputs['image'][:8]}{part}"
 
 
 def frame(label: str, png: bytes | None) -> str:

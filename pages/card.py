@@ -18,7 +18,7 @@ from core.address import Address
 from core.arguments import check_types
 from core.catalog import ModelCard
 from core.errors import AppError, UserInputError
-from core.protocols import ChatRouter, HubCatalog
+from core.protocols import ChatRouter, HubCatalog, ImageRouter
 from core.refs import ModelRef, split_model
 from pages.shared import Shared, show_card
 
@@ -58,9 +58,12 @@ class Shown(NamedTuple):
 class CardPage:
     """Reads one card at one commit."""
 
-    def __init__(self, catalog: HubCatalog, router: ChatRouter, endpoint: str) -> None:
+    def __init__(
+        self, catalog: HubCatalog, router: ChatRouter, endpoint: str, images: ImageRouter | None = None
+    ) -> None:
         self.catalog = catalog
         self.router = router
+        self.images = images
         self.endpoint = endpoint
 
     def build(self) -> CardView:
@@ -103,7 +106,7 @@ class CardPage:
         view.use.click(
             self.use,
             view.shown,
-            [view.progress, view.use, shared.pinned, shared.tabs, shared.address],
+            [view.progress, view.use, shared.pinned, shared.image_model, shared.tabs, shared.address],
             api_visibility="private",
             show_progress="hidden",
             concurrency_limit=4,
@@ -152,23 +155,29 @@ class CardPage:
         )
 
     def use(self, shown: ModelRef | None) -> Iterator[tuple[Any, ...]]:
-        """Fetch the model if need be, saying the bytes, then pin it and go to the chat."""
+        """Fetch the model if need be, saying the bytes, then pin it and go where it is used: the chat, or Images."""
         with shown_to_user():
             if shown is None:
                 raise UserInputError("Open a card first.")
+            skip = gr.skip()
             try:
-                for step in self.router.prepare(shown):
-                    yield progress_line(step), gr.Button(interactive=False), gr.skip(), gr.skip(), gr.skip()
+                engine = self._engine(shown)
+                for step in engine.prepare(shown):
+                    yield progress_line(step), gr.Button(interactive=False), skip, skip, skip, skip
             except AppError as error:
                 failed = f'<div class="pg-error">{escape(str(error))}</div>'
-                yield failed, gr.Button(interactive=True), gr.skip(), gr.skip(), gr.skip()
+                yield failed, gr.Button(interactive=True), skip, skip, skip, skip
                 return
+            draws = engine is self.images
+            tab = "images" if draws else "chat"
+            said = "Images are drawn" if draws else "The chat answers"
             yield (
-                '<p class="pg-meta">In use. The chat answers with exactly this commit.</p>',
+                f'<p class="pg-meta">In use. {said} with exactly this commit.</p>',
                 gr.Button(interactive=True),
-                shown,
-                gr.Tabs(selected="chat"),
-                Address("chat").query(),
+                skip if draws else shown,
+                shown if draws else skip,
+                gr.Tabs(selected=tab),
+                Address(tab).query(),
             )
 
     def model_card(self, repo_id: str, revision: str = "main", kind: str = "model") -> dict[str, Any]:
@@ -205,11 +214,25 @@ class CardPage:
     def _rendered(self, card: ModelCard) -> str:
         return render_card(card.markdown, repo_id=card.repo_id, revision=card.revision, endpoint=self.endpoint)
 
+    def _engine(self, ref: ModelRef) -> ChatRouter | ImageRouter:
+        """Where the model can be used; raises what the chat says of it when neither can, or what Images says of a picture model."""
+        try:
+            self.router.capabilities(ref)
+        except AppError:
+            if self.images is None or not self._draws(ref):
+                raise
+            self.images.capabilities(ref)
+            return self.images
+        return self.router
+
+    def _draws(self, ref: ModelRef) -> bool:
+        """Whether the model's files are a pipeline that draws; only its list of files is read."""
+        return any(entry.path == "model_index.json" for entry in self.catalog.card(ref).files)
+
     def _use_button(self, ref: ModelRef) -> tuple[Any, str]:
         """The button, and under it what using the model would fetch, or why it cannot run here."""
         try:
-            self.router.capabilities(ref)
-            plan = self.router.plan(ref)
+            plan = self._engine(ref).plan(ref)
         except AppError as error:
             return gr.Button(visible=False), f'<div class="pg-error">{escape(str(error))}</div>'
         if plan.ready or not plan.download_bytes:

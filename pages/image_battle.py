@@ -20,8 +20,9 @@ from core.errors import AppError, UserInputError
 from core.identity import now
 from core.images import ImageSettings, Picture
 from core.protocols import FeedbackStore, ImageRouter
+from core.refs import ModelRef
 from pages.ballot import cast
-from pages.images import ImagesView
+from pages.images import ImagesView, Keep, nothing_kept
 from pages.shared import Shared
 
 VOTES = {
@@ -77,10 +78,11 @@ class Bout(NamedTuple):
 class ImageBattlePage:
     """Blind comparison of two pictures with the same prompt and the same seed."""
 
-    def __init__(self, router: ImageRouter, store: FeedbackStore, secret: str) -> None:
+    def __init__(self, router: ImageRouter, store: FeedbackStore, secret: str, keep: Keep = nothing_kept) -> None:
         self.router = router
         self.store = store
         self.secret = secret
+        self.keep = keep
         self.battles: Battles[PictureBattle] = Battles(200)
 
     def build(self) -> ImageBattleView:
@@ -135,7 +137,7 @@ class ImageBattlePage:
             self.compare,
             [
                 view.prompt, view.first_model, view.first_steps, view.first_guidance, view.second_model,
-                view.second_steps, view.second_guidance, images.negative, images.width, images.height, images.scheduler,
+                view.second_steps, view.second_guidance, images.controls.negative, images.controls.width, images.controls.height, images.controls.scheduler, shared.image_model,
             ],
             outputs,
             api_visibility="private",
@@ -153,17 +155,26 @@ class ImageBattlePage:
         images.mode.change(
             self.switch,
             images.mode,
-            [images.single, view.group, images.preview, images.stage, images.strip, images.examples],
+            [
+                images.single,
+                view.group,
+                images.preview,
+                images.stage,
+                images.strip,
+                images.examples,
+                images.after_stage,
+                images.below,
+            ],
             **quick,
         )
 
     def switch(self, mode: str) -> tuple[Any, ...]:
         """Show the composer of the chosen mode, and nothing of the other."""
-        comparing = mode == "compare"
-        hidden = gr.Gallery(visible=False) if comparing else gr.skip()
+        comparing, drawing = mode == "compare", mode == "draw"
+        hidden = gr.skip() if drawing else gr.Gallery(visible=False)
         return (
-            gr.Column(visible=not comparing), gr.Column(visible=comparing), "", hidden, hidden,
-            gr.Dataset(visible=not comparing),
+            gr.Column(visible=drawing), gr.Column(visible=comparing), "", hidden, hidden,
+            gr.Dataset(visible=drawing), gr.Column(visible=drawing), gr.Column(visible=drawing),
         )  # fmt: skip
 
     def compare(
@@ -179,16 +190,17 @@ class ImageBattlePage:
         width: float,
         height: float,
         scheduler: str,
+        model: ModelRef | None = None,
     ) -> Iterator[Bout]:
         """Draw both contenders from one seed and show them together, without names."""
         with shown_to_user():
             seed = secrets.randbelow(2**32)
             contenders = []
-            for model, steps, guidance in (
+            for typed, steps, guidance in (
                 (first_model, first_steps, first_guidance),
                 (second_model, second_steps, second_guidance),
             ):
-                ref = self.router.pin(model or "")
+                ref = self.router.pin(typed) if typed and typed.strip() else model or self.router.start_model()
                 guided = self.router.capabilities(ref).guidance is not None
                 contenders.append(
                     (
@@ -259,6 +271,8 @@ class ImageBattlePage:
                 (self.secret, visitor),
                 lambda vote: picture_rows_of(comparison, vote, created_at=now(), app_version=__version__),
             )
+            # Not before the vote: a picture in the gallery names what made it.
+            self.keep(visitor, (comparison.left, comparison.right))
             return (*decided(comparison.left, comparison.right, voted.outcome, voted.said), voted.badge)
 
 

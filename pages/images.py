@@ -1,34 +1,43 @@
-"""Images tab: text to image with a live preview, stop, and a recipe in every picture."""
+"""Images tab: drawing with a live preview, a queue, stop, and a recipe in every picture."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import gradio as gr
 
-from components.api import expose
+from components.easel import MOST_WAITING, ON_CANCEL, Easel, Easels, Waiting, queue_html
 from components.errors import shown_to_user
-from components.pictures import drawing_line, files_of, preview_html, recipe_of, recipe_table, served_file, used
+from components.pictures import drawing_line, files_of, preview_html, recipe_of, recipe_table
 from components.progress import progress_line
 from core.errors import AppError, UserInputError
 from core.images import ImageSettings, Picture
-from core.protocols import Drawing, ImageRouter
+from core.protocols import Drawing, HubCatalog, ImageRouter
 from core.recipe import Recipe
 from core.refs import ModelRef
-from pages.chat import seed_of
+from pages.image_adapters import AdaptersPanel, AdaptersView
+from pages.image_controls import Controls, ControlsPanel, ControlsView, settings_of
+from pages.image_source import SourcePanel, SourceView, source_of, told
 from pages.shared import Shared
 
-OWN_SCHEDULER = ("The model's own", "")
-MOST_KEPT = 60
+Keep = Callable[[str, Sequence[Picture]], str]
 EXAMPLES = ("a red apple", "a yellow star", "a cat face", "a green car", "a rocket")
+
+
+def nothing_kept(visitor: str, pictures: Sequence[Picture]) -> str:
+    """Where there is no gallery."""
+    return ""
 
 
 @dataclass(frozen=True)
 class ImagesView:
-    """The tab's components. `drawn` holds this visitor's pictures, newest first; `running` the drawing's id."""
+    """The tab's components. `drawn` holds this page's pictures, newest first; `last` those of the newest drawing.
+
+    `chosen` is the recipe beside the pictures, `picked` the id of the picture it belongs to; None: of a dropped file.
+    """
 
     left: gr.Column
     mode: gr.Radio
@@ -37,19 +46,17 @@ class ImagesView:
     draw: gr.Button
     stop: gr.Button
     status: gr.HTML
+    queue: gr.HTML
     preview: gr.HTML
     stage: gr.Gallery
     strip: gr.Gallery
     clear: gr.Button
-    negative: gr.Textbox
-    width: gr.Slider
-    height: gr.Slider
-    steps: gr.Slider
-    guidance: gr.Slider
-    scheduler: gr.Dropdown
-    seed: gr.Textbox
-    batch: gr.Slider
-    keep_prompt: gr.Checkbox
+    start_from: gr.Button
+    after_stage: gr.Column
+    below: gr.Column
+    controls: ControlsView
+    source: SourceView
+    adapters: AdaptersView
     recipe: gr.HTML
     use_all: gr.Button
     use_seed: gr.Button
@@ -57,31 +64,40 @@ class ImagesView:
     dropped: gr.File
     examples: gr.Dataset
     drawn: gr.State
-    running: gr.State
+    last: gr.State
     chosen: gr.State
-    fitted: gr.State
+    picked: gr.State
 
 
 class Update(NamedTuple):
     """What drawing puts on the screen, in the order of its outputs."""
 
     status: Any
+    queue: Any
     preview: Any
     stage: Any
     strip: Any
     drawn: Any
-    running: Any
-    draw: Any
+    last: Any
     stop: Any
+    start_from: Any
     recipe: Any
     chosen: Any
+    picked: Any
+    source: Any
 
 
 class ImagesPage:
-    """Draws with the image model pinned at start. The page listens to a drawing; the engine owns it."""
+    """Draws with the visitor's image model. The page listens to drawings; the engine owns them."""
 
-    def __init__(self, router: ImageRouter) -> None:
+    def __init__(self, router: ImageRouter, catalog: HubCatalog, keep: Keep = nothing_kept) -> None:
+        """`keep` puts a visitor's finished pictures into the gallery, and returns what is to say of it."""
         self.router = router
+        self.controls = ControlsPanel(router, catalog)
+        self.source = SourcePanel(router)
+        self.adapters = AdaptersPanel(router)
+        self.easels = Easels()
+        self.keep = keep
 
     def build(self) -> ImagesView:
         """Layout only."""
@@ -95,47 +111,51 @@ class ImagesPage:
                     elem_id="images-mode",
                     container=False,
                 )
-                with gr.Column(elem_classes="pg-composer") as single:
-                    prompt = gr.Textbox(
-                        label="Prompt",
-                        show_label=False,
-                        placeholder="What to draw. Enter draws, Shift+Enter starts a new line.",
-                        lines=1,
-                        max_lines=6,
-                        elem_id="image-prompt",
-                    )
-                    with gr.Row(elem_classes="pg-actions"):
-                        clear = gr.Button("Clear pictures", size="sm", min_width=130, scale=0)
-                        status = gr.HTML("", elem_id="image-status")
-                        stop = gr.Button(
-                            "Stop", variant="stop", visible=False, min_width=90, scale=0, elem_id="image-stop"
+                with gr.Column() as single:
+                    with gr.Column(elem_classes="pg-composer"):
+                        prompt = gr.Textbox(
+                            label="Prompt",
+                            show_label=False,
+                            placeholder="What to draw. Enter draws, Shift+Enter starts a new line.",
+                            lines=1,
+                            max_lines=6,
+                            elem_id="image-prompt",
                         )
-                        draw = gr.Button("Draw", variant="primary", min_width=90, scale=0, elem_id="draw")
+                        with gr.Row(elem_classes="pg-actions"):
+                            status = gr.HTML("", elem_id="image-status")
+                            stop = gr.Button(
+                                "Stop", variant="stop", visible=False, min_width=90, scale=0, elem_id="image-stop"
+                            )
+                            draw = gr.Button("Draw", variant="primary", min_width=90, scale=0, elem_id="draw")
+                    queue = gr.HTML("", elem_id="image-queue", js_on_load=ON_CANCEL)
                 preview = gr.HTML("", elem_id="preview")
                 stage = gr.Gallery(
                     label="Picture", show_label=False, format="png", columns=4, height=420, object_fit="contain",
                     preview=True, elem_id="stage", visible=False, interactive=False, buttons=["download", "fullscreen"],
                 )  # fmt: skip
+                after_stage = gr.Column()
+                with gr.Row(elem_classes="pg-actions"):
+                    start_from = gr.Button(
+                        "Start from this picture",
+                        size="sm",
+                        min_width=160,
+                        scale=0,
+                        visible=False,
+                        elem_id="start-from",
+                    )
+                    clear = gr.Button("Clear pictures", size="sm", min_width=130, scale=0, visible=False)
                 examples = gr.Dataset(
                     components=[gr.Textbox(visible=False)], samples=[[text] for text in EXAMPLES], label="Try"
                 )
+                with gr.Column() as below:
+                    source = self.source.build()
                 strip = gr.Gallery(
-                    label="Earlier pictures", format="png", columns=8, height=150, object_fit="contain",
+                    label="Earlier pictures", show_label=False, format="png", columns=8, height=150, object_fit="contain",
                     allow_preview=False, elem_id="strip", visible=False, interactive=False,
                 )  # fmt: skip
             with gr.Column(scale=3, min_width=260):
-                with gr.Accordion("Settings", open=False, elem_id="image-settings"):
-                    # Bounds and defaults are the model's own; `fit` sets them when the tab is opened, because asking
-                    # imports diffusers.
-                    negative = gr.Textbox(label="Negative prompt", lines=1, max_lines=4, elem_id="image-negative")
-                    width = gr.Slider(8, 2048, value=64, step=8, label="Width (px)")
-                    height = gr.Slider(8, 2048, value=64, step=8, label="Height (px)")
-                    steps = gr.Slider(1, 100, value=20, step=1, label="Steps", elem_id="image-steps")
-                    guidance = gr.Slider(0, 20, value=3.5, step=0.1, label="Guidance", elem_id="image-guidance")
-                    scheduler = gr.Dropdown([OWN_SCHEDULER], value="", label="Scheduler", elem_id="image-scheduler")
-                    seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="image-seed")
-                    batch = gr.Slider(1, 4, value=1, step=1, label="Pictures at once")
-                    keep_prompt = gr.Checkbox(value=True, label="Write the prompt into the file")
+                controls = self.controls.build()
+                adapters = self.adapters.build()
                 with gr.Accordion("Recipe", open=True, elem_id="recipe-panel"):
                     recipe = gr.HTML(recipe_table(None), elem_id="recipe")
                     with gr.Row(elem_classes="pg-actions"):
@@ -147,270 +167,307 @@ class ImagesPage:
                         elem_id="dropped",
                     )  # fmt: skip
         return ImagesView(
-            left, mode, single, prompt, draw, stop, status, preview, stage, strip, clear, negative, width, height,
-            steps, guidance, scheduler, seed, batch, keep_prompt, recipe, use_all, use_seed, remix, dropped, examples,
-            gr.State(()), gr.State(None), gr.State(None), gr.State(None),
+            left, mode, single, prompt, draw, stop, status, queue, preview, stage, strip, clear, start_from, after_stage, below, controls,
+            source, adapters, recipe, use_all, use_seed, remix, dropped, examples, gr.State(()), gr.State(()),
+            gr.State(None), gr.State(None),
         )  # fmt: skip
 
-    def wire(self, view: ImagesView, shared: Shared) -> None:
+    def wire(self, view: ImagesView, shared: Shared, demo: gr.Blocks) -> None:
         """Events only."""
-        settings = [
-            view.negative, view.width, view.height, view.steps, view.guidance, view.scheduler, view.seed, view.batch,
-            view.keep_prompt,
-        ]  # fmt: skip
+        controls, source = view.controls, view.source
         outputs = [
-            view.status, view.preview, view.stage, view.strip, view.drawn, view.running, view.draw, view.stop,
-            view.recipe, view.chosen,
+            view.status, view.queue, view.preview, view.stage, view.strip, view.drawn, view.last, view.stop,
+            view.start_from, view.recipe, view.chosen, view.picked,
+            view.source.picture,
         ]  # fmt: skip
-        stream = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+        # "multiple": a second click queues a second drawing.
+        stream = {
+            "api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None, "trigger_mode": "multiple"
+        }  # fmt: skip
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
-        inputs = [view.prompt, *settings, view.drawn]
-        # Not the tab's own select: a link that opens this tab has to fit the controls too.
-        shared.address.change(
-            self.fit,
-            [shared.address, view.fitted],
-            [
-                view.negative,
-                view.width,
-                view.height,
-                view.steps,
-                view.guidance,
-                view.scheduler,
-                view.status,
-                view.fitted,
-            ],
-            **quick,
-        )
+        self.controls.wire(controls, shared)
+        self.source.wire(source, controls.width, controls.height, shared.image_model)
+        self.adapters.wire(view.adapters, controls.fitted, shared)
+        inputs = [
+            view.prompt,
+            shared.image_model,
+            shared.visitor,
+            *controls.inputs(),
+            *source.inputs(),
+            *view.adapters.inputs(),
+        ]
         gr.on([view.prompt.submit, view.draw.click], self.draw, inputs, outputs, **stream)
         view.examples.click(
             self.example, view.examples, view.prompt, api_visibility="private", show_progress="hidden"
         ).then(self.draw, inputs, outputs, **stream)
-        view.stop.click(self.stop, view.running, view.stop, **quick)
+        view.stop.click(self.stop, None, view.stop, **quick)
+        view.queue.select(self.cancel, None, view.queue, **quick)
         view.clear.click(self.clear, None, outputs, **quick)
+        view.drawn.change(lambda drawn: gr.Button(visible=bool(drawn)), view.drawn, view.clear, **quick)
         for gallery in (view.stage, view.strip):
-            gallery.select(self.choose, view.drawn, [view.recipe, view.chosen], **quick)
-        view.dropped.upload(self.read, view.dropped, [view.recipe, view.chosen], **quick)
-        controls = [view.prompt, *settings]
-        for button, what in ((view.use_all, "all"), (view.use_seed, "seed"), (view.remix, "remix")):
-            button.click(self.use, [gr.State(what), view.chosen], controls, **quick)
-        expose(self.generate_image, concurrency_limit=None)
-
-    def fit(self, query: str, fitted: ModelRef | None) -> tuple[Any, ...]:
-        """Bounds and defaults of the model's own, once per visit, when this tab is opened."""
-        with shown_to_user():
-            ref = self.router.start_model() if query.startswith("tab=images") else fitted
-            if ref is None or fitted == ref:
-                return (gr.skip(),) * 8
-            can = self.router.capabilities(ref)
-            sides = {"minimum": can.least_side, "maximum": can.most_side, "step": can.multiple}
-            known = f"{ref.short} · {self.router.engine(ref)}"
-            return (
-                gr.Textbox(interactive=can.negative_prompt),
-                gr.Slider(**sides, value=can.width),
-                gr.Slider(**sides, value=can.height),
-                gr.Slider(maximum=min(can.most_steps, 100), value=can.steps),
-                gr.Slider(value=can.guidance or 0, interactive=can.guidance is not None),
-                gr.Dropdown(choices=[(f"The model's own: {can.scheduler}", ""), *can.schedulers], value=""),
-                known,
-                ref,
-            )
+            gallery.select(self.choose, view.drawn, [view.recipe, view.chosen, view.picked], **quick)
+        view.dropped.upload(self.read, view.dropped, [view.recipe, view.chosen, view.picked], **quick)
+        placed = [*source.placed(), controls.width, controls.height]
+        view.start_from.click(
+            self.start_from, [view.picked, view.drawn, source.how, shared.image_model], placed, **quick
+        )
+        applied = [
+            view.prompt, controls.style, controls.seed, controls.batch, shared.image_model, *controls.fits(),
+            view.adapters.known, *view.adapters.loras, *view.adapters.weights,
+        ]  # fmt: skip
+        view.use_all.click(self.use_all, [view.chosen, shared.image_model], applied, **quick).success(
+            self.use_source, [view.chosen, view.drawn, source.how, shared.image_model], placed, **quick
+        )
+        view.remix.click(self.remix, [view.chosen, shared.image_model], applied, **quick)
+        view.use_seed.click(self.use_seed, view.chosen, controls.seed, **quick)
+        demo.unload(self.leave)
 
     def example(self, row: list[str]) -> str:
         """Put an example into the prompt."""
         return row[0]
 
     def draw(
-        self,
-        prompt: str,
-        negative: str,
-        width: float,
-        height: float,
-        steps: float,
-        guidance: float,
-        scheduler: str,
-        seed: str | float | None,
-        batch: float,
-        keep_prompt: bool,
-        drawn: tuple[Picture, ...],
+        self, request: gr.Request, prompt: str, model: ModelRef | None, visitor: str, *values: Any
     ) -> Iterator[Update]:
-        """Draw, showing every preview that arrives; what is stopped is kept and marked so."""
+        """Draw, showing every preview that arrives; what is stopped is kept and marked so.
+
+        `values` are those of the settings, the source and the adapters, in the order of their `inputs()`. A second call
+        while the first one draws waits behind it.
+        """
+        easel = self.easels.of(request.session_hash)
         with shown_to_user():
-            ref = self.router.start_model()
-            settings = settings_of(
-                prompt, negative, width, height, steps, guidance, scheduler, seed, batch, keep_prompt,
-                guided=self.router.capabilities(ref).guidance is not None,
-            )  # fmt: skip
-            yield busy("Waiting for the model")
+            if easel.full:
+                raise UserInputError(
+                    f"{MOST_WAITING} drawings wait already. Cancel one, or wait until one is finished."
+                )
+            ref = model or self.router.start_model()
+            settings = self.settings(prompt, ref, values)
+            alone = not easel.waiting
+            if alone:
+                yield busy("Waiting for the model", source=told(source_in(values), settings))
             try:
                 for step in self.router.prepare(ref):
-                    if step.stage != "ready":
+                    if step.stage != "ready" and alone:
                         yield busy(progress_line(step))
-                yield from self._follow(self.router.start(ref, settings), drawn)
+                drawing = self.router.start(ref, settings)
             except AppError:
-                yield idle("", drawn)
+                if not easel.waiting:
+                    yield idle("")
                 raise
+            easel.add(Waiting(drawing, settings.prompt, settings.batch))
+            yield from self._follow(drawing, easel, visitor)
 
-    def _follow(self, drawing: Drawing, drawn: tuple[Picture, ...]) -> Iterator[Update]:
+    def settings(self, prompt: str, ref: ModelRef, values: Sequence[Any]) -> ImageSettings:
+        """Everything on the page that decides the picture."""
+        many = len(Controls._fields)
+        controls, rest = Controls(*values[:many]), values[many:]
+        settings = settings_of(prompt, controls, guided=self.router.capabilities(ref).guidance is not None)
+        source, rest = rest[:8], rest[8:]
+        settings = self.source.applied(settings, *source) if source else settings
+        return self.adapters.applied(settings, source[0], *rest) if rest else settings
+
+    def _follow(self, drawing: Drawing, easel: Easel, visitor: str) -> Iterator[Update]:
         said: tuple[str, ...] = ()
-        for step in drawing.listen():
-            said = step.notes or said
-            if step.finish is None:
-                yield busy(drawing_line(step), step.preview, drawing.id)
+        queue = None
+        try:
+            for step in drawing.listen():
+                said = step.notes or said
+                shown, before = queue_html(easel.waiting), queue
+                queue = shown
+                if step.finish is not None:
+                    continue
+                if easel.first(drawing):
+                    yield busy(drawing_line(step), step.preview, shown, running=True)
+                elif shown != before:
+                    yield waits(shown)
+        except AppError:
+            easel.finish(drawing)
+            yield idle("") if not easel.waiting else waits(queue_html(easel.waiting))
+            raise
+        finally:
+            # A page that is gone leaves no place taken; after the end this changes nothing.
+            easel.finish(drawing)
         pictures = drawing.pictures()
-        kept = (*pictures, *drawn)[:MOST_KEPT]
+        kept = easel.finish(drawing, pictures)
         stopped = any(picture.finish == "stopped" for picture in pictures)
-        notes = [*(["Stopped."] if stopped or not pictures else []), *said]
-        yield self._shown(pictures, kept, " ".join(notes))
+        notes = [*(["Stopped."] if stopped or not pictures else []), *said, self.keep(visitor, pictures)]
+        yield self._shown(pictures, kept, " ".join(filter(None, notes)), easel.waiting)
 
-    def _shown(self, pictures: Sequence[Picture], kept: tuple[Picture, ...], status: str) -> Update:
+    def _shown(
+        self, pictures: Sequence[Picture], kept: tuple[Picture, ...], status: str, waiting: Sequence[Waiting]
+    ) -> Update:
         first = pictures[0] if pictures else None
         return Update(
             status,
-            "",
-            gr.Gallery(value=files_of(pictures), visible=bool(pictures), selected_index=0 if pictures else None),
+            queue_html(waiting),
+            "" if not waiting else gr.skip(),
+            gr.Gallery(
+                value=files_of(pictures), visible=bool(pictures) and not waiting, selected_index=0 if pictures else None
+            ),
             gr.Gallery(value=files_of(kept), visible=len(kept) > len(pictures)),
             kept,
-            None,
-            gr.Button(visible=True),
-            gr.Button(visible=False),
+            tuple(pictures),
+            gr.Button(visible=bool(waiting), interactive=True),
+            gr.Button(visible=bool(pictures) and not waiting),
             recipe_table(recipe_of(first)) if first else gr.skip(),
             recipe_of(first) if first else gr.skip(),
+            first.id if first else gr.skip(),
+            gr.skip(),
         )
 
-    def stop(self, running: str | None) -> Any:
-        """End the drawing within one step; the last preview is kept."""
+    def stop(self, request: gr.Request) -> Any:
+        """End the drawing that is drawn within one step; the last preview is kept."""
         with shown_to_user():
-            drawing = self.router.drawing(running) if running else None
-            if drawing is not None:
-                drawing.cancel()
+            self.easels.of(request.session_hash).cancel()
             return gr.Button(interactive=False)
 
-    def clear(self) -> Update:
-        """Forget this visitor's pictures."""
+    def cancel(self, event: gr.EventData, request: gr.Request) -> str:
+        """Take one waiting drawing of this page out of the queue."""
+        with shown_to_user():
+            easel = self.easels.of(request.session_hash)
+            if not easel.cancel(str(event.id)):
+                raise UserInputError("That drawing is finished or gone already.")
+            return queue_html(easel.waiting)
+
+    def clear(self, request: gr.Request) -> Update:
+        """Forget the pictures on this page; what is on its way goes on."""
+        self.easels.of(request.session_hash).clear()
+        skip = gr.skip()
         return Update(
-            "", "", gr.Gallery(value=[], visible=False), gr.Gallery(value=[], visible=False), (), None,
-            gr.Button(visible=True), gr.Button(visible=False), recipe_table(None), None,
+            "", skip, "", gr.Gallery(value=[], visible=False), gr.Gallery(value=[], visible=False), (), (), skip,
+            gr.Button(visible=False), recipe_table(None), None, None, skip,
         )  # fmt: skip
 
-    def choose(self, drawn: tuple[Picture, ...], event: gr.SelectData) -> tuple[str, Any]:
+    def leave(self, request: gr.Request) -> None:
+        """Forget a page that was closed."""
+        self.easels.drop(request.session_hash)
+
+    def choose(self, drawn: tuple[Picture, ...], event: gr.SelectData) -> tuple[str, Recipe, str]:
         """Show the recipe of the picture that was chosen."""
         with shown_to_user():
             name = Path(str(event.value["image"]["path"])).stem if isinstance(event.value, dict) else ""
-            picture = next((picture for picture in drawn if picture.id == name), None)
-            if picture is None:
-                raise UserInputError("That picture is no longer here.")
-            return recipe_table(recipe_of(picture)), recipe_of(picture)
+            picture = picked_of(name, drawn)
+            return recipe_table(recipe_of(picture)), recipe_of(picture), picture.id
 
-    def read(self, data: bytes | None) -> tuple[str, Recipe]:
+    def read(self, data: bytes | None) -> tuple[str, Recipe, None]:
         """Show the recipe inside a dropped picture; the settings stay as they are."""
         with shown_to_user():
             recipe = self.router.recipe_in(data or b"")
-            return recipe_table(recipe), recipe
+            return recipe_table(recipe), recipe, None
 
-    def use(self, what: str, recipe: Recipe | None) -> tuple[Any, ...]:
-        """Apply a recipe to the controls: all of it, its seed, or all but its seed."""
+    def start_from(
+        self, picked: str | None, drawn: tuple[Picture, ...], how: Any, model: ModelRef | None
+    ) -> tuple[Any, ...]:
+        """Make the chosen picture the one the next drawing starts from."""
         with shown_to_user():
-            if recipe is None:
-                raise UserInputError("Choose a picture first, or drop one, then apply its recipe.")
-            return used(recipe, what)
+            return self._placed(picked_of(picked, drawn).png, how, model)
 
-    def generate_image(
-        self,
-        prompt: str,
-        negative_prompt: str = "",
-        model: str = "",
-        width: int = 0,
-        height: int = 0,
-        steps: int = 0,
-        guidance: float = -1,
-        scheduler: str = "",
-        seed: int = -1,
-    ) -> tuple[gr.FileData, dict[str, Any]]:
-        """Draw a picture. Returns a PNG file with its recipe inside, and the recipe as a record.
-
-        Args:
-            prompt: What to draw.
-            negative_prompt: What to keep out.
-            model: repo_id or repo_id@revision on this machine; empty is the image model pinned at start.
-            width: Pixels; 0 is the model's own default.
-            height: Pixels; 0 is the model's own default.
-            steps: Denoising steps; 0 is the model's own default.
-            guidance: -1 is the model's own default.
-            scheduler: Empty is the model's own default.
-            seed: -1 is random.
-        """
+    def use_source(
+        self, recipe: Recipe | None, drawn: tuple[Picture, ...], how: Any, model: ModelRef | None
+    ) -> tuple[Any, ...]:
+        """After Use all: the picture the recipe started from, where it is one of this page's; else say which is missing."""
         with shown_to_user():
-            ref = self.router.pin(model)
-            if not self.router.plan(ref).ready:
-                raise UserInputError(f"{ref} is not on this machine. Use it on the page first, then call again.")
-            settings = ImageSettings(
-                prompt,
-                negative_prompt,
-                width=width or None,
-                height=height or None,
-                steps=steps or None,
-                guidance=None if guidance == -1 else guidance,
-                scheduler=scheduler,
-                seed=None if seed == -1 else seed,
-            )
-            drawing = self.router.start(ref, settings)
-            try:
-                for _ in drawing.listen():
-                    pass
-                (picture,) = drawing.pictures()
-            finally:
-                # A caller that disconnects stops it; after the end this changes nothing.
-                drawing.cancel()
-            recipe = recipe_of(picture)
-            return gr.FileData(path=served_file(picture), mime_type="image/png"), recipe.record()
+            if recipe is None or "image" not in dict(recipe.inputs):
+                return (gr.skip(),) * 9
+            data = source_of(recipe, drawn)
+            if data is None:
+                gr.Warning(
+                    "This picture was drawn from another one, which is not in its file. Drop that picture under “Start from a "
+                    "picture” to draw the same again.",
+                    title="One part is missing",
+                )
+                return (gr.skip(),) * 9
+            return self._placed(data, how, model)
+
+    def _placed(self, data: bytes, how: Any, model: ModelRef | None) -> tuple[Any, ...]:
+        return self.source.placed(data, how, self.router.capabilities(model or self.router.start_model()))
+
+    def use_all(self, recipe: Recipe | None, model: ModelRef | None) -> tuple[Any, ...]:
+        """Apply a recipe to the controls, its model and LoRAs too."""
+        with shown_to_user():
+            return self._applied(recipe, model, seed="" if recipe is None else str(recipe.settings.seed or 0))
+
+    def remix(self, recipe: Recipe | None, model: ModelRef | None) -> tuple[Any, ...]:
+        """Apply a recipe, all but its seed."""
+        with shown_to_user():
+            return self._applied(recipe, model, seed="")
+
+    def use_seed(self, recipe: Recipe | None) -> Any:
+        """Apply a recipe's seed alone."""
+        with shown_to_user():
+            seed = chosen_of(recipe).settings.seed
+            return gr.skip() if seed is None else str(seed)
+
+    def _applied(self, recipe: Recipe | None, model: ModelRef | None, *, seed: str) -> tuple[Any, ...]:
+        recipe = chosen_of(recipe)
+        settings = recipe.settings
+        ref = self._model_of(recipe, model)
+        if settings.seed is None and seed:
+            seed = ""
+        return (
+            settings.prompt or gr.skip(),
+            "",
+            seed,
+            1,
+            ref,
+            *self.controls.fitted(ref, settings),
+            *self.adapters.used(recipe, ref),
+        )
+
+    def _model_of(self, recipe: Recipe, model: ModelRef | None) -> ModelRef:
+        """The recipe's model where it can be used here, else the present one, which is said."""
+        present = model or self.router.start_model()
+        if recipe.ref is None or recipe.ref == present:
+            return present
+        try:
+            self.router.capabilities(recipe.ref)
+        except AppError as error:
+            gr.Warning(f"{error} The settings go to {present.short}.", title="Another model")
+            return present
+        return recipe.ref
 
 
-def busy(status: str, preview: bytes | None = None, running: str | None = None) -> Update:
+def picked_of(picked: str | None, drawn: Sequence[Picture]) -> Picture:
+    """The picture of that id; refuses one that is gone, or none."""
+    if not picked:
+        raise UserInputError("Choose one of the pictures first.")
+    picture = next((picture for picture in drawn if picture.id == picked), None)
+    if picture is None:
+        raise UserInputError("That picture is no longer here.")
+    return picture
+
+
+def chosen_of(recipe: Recipe | None) -> Recipe:
+    """The recipe to apply; refuses none."""
+    if recipe is None:
+        raise UserInputError("Choose a picture first, or drop one, then apply its recipe.")
+    return recipe
+
+
+def source_in(values: Sequence[Any]) -> Any:
+    """The picture to start from among the values of a drawing; None without one."""
+    many = len(Controls._fields)
+    return values[many] if len(values) > many else None
+
+
+def busy(
+    status: str, preview: bytes | None = None, queue: Any = None, *, running: bool = False, source: Any = None
+) -> Update:
     """The screen while drawing: a preview in the place of the picture, nothing jumps."""
     skip = gr.skip()
     return Update(
-        status, preview_html(preview), gr.Gallery(visible=False), skip, skip, running, gr.Button(visible=False),
-        gr.Button(visible=True, interactive=running is not None), skip, skip,
+        status, skip if queue is None else queue, preview_html(preview), gr.Gallery(visible=False), skip, skip, skip,
+        gr.Button(visible=True, interactive=running), gr.Button(visible=False), skip, skip, skip,
+        skip if source is None else source,
     )  # fmt: skip
 
 
-def idle(status: str, drawn: tuple[Picture, ...]) -> Update:
+def waits(queue: str) -> Update:
+    """The screen of a drawing that waits behind another: only the queue changes."""
+    return Update(gr.skip(), queue, *(gr.skip(),) * 11)
+
+
+def idle(status: str) -> Update:
     """The screen when a drawing could not be made."""
     skip = gr.skip()
-    return Update(
-        status, "", skip, skip, drawn, None, gr.Button(visible=True), gr.Button(visible=False), skip, skip
-    )  # fmt: skip
-
-
-def settings_of(
-    prompt: str,
-    negative: str,
-    width: float,
-    height: float,
-    steps: float,
-    guidance: float,
-    scheduler: str,
-    seed: str | float | None,
-    batch: float,
-    keep_prompt: bool,
-    *,
-    guided: bool,
-) -> ImageSettings:
-    """The controls as settings; the engine checks them against the model."""
-    # A text box: gradio shows an empty number as 0 and sends it.
-    seed = seed_of(seed) if isinstance(seed, str) else seed
-    try:
-        return ImageSettings(
-            prompt,
-            negative or "",
-            width=int(width),
-            height=int(height),
-            steps=int(steps),
-            guidance=float(guidance) if guided else None,
-            scheduler=str(scheduler),
-            seed=None if seed is None else int(seed),
-            batch=int(batch),
-            prompt_in_file=bool(keep_prompt),
-        )
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserInputError("The settings have to be numbers.") from error
+    return Update(status, "", "", *(skip,) * 4, gr.Button(visible=False), *(skip,) * 5)

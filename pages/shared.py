@@ -19,7 +19,10 @@ from core.refs import ModelRef
 
 @dataclass(frozen=True)
 class Shared:
-    """Components every page may read or drive. `opened` is the address of the card to show."""
+    """Components every page may read or drive. `opened` is the address of the card to show.
+
+    `image_model` is the ref that the Images tab draws with; None: the one pinned at start.
+    """
 
     tabs: gr.Tabs
     pinned: gr.State
@@ -30,6 +33,7 @@ class Shared:
     outbox: gr.HTML
     address: gr.Textbox
     brand: gr.HTML
+    image_model: gr.State
 
 
 # Back and forward reach Python through the brand's own element: a hidden textbox hears no scripted input.

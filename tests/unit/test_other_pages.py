@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
@@ -11,17 +12,17 @@ from components.progress import progress_line
 from components.results import SKELETON, count_line, results
 from components.rows import marked_difference, outbox_panel, row_cards
 from core.address import Address
-from core.catalog import SearchPage
+from core.catalog import FileEntry, SearchPage
 from core.chat import Progress
 from core.conversation import Conversation
 from core.dataset import PreferenceRow
-from core.errors import DownloadFailed, NotSaved
+from core.errors import DownloadFailed, NoBackend, NotSaved
 from core.feedback import FeedbackStatus
 from pages.card import CardPage, Shown
 from pages.chat import ChatPage
 from pages.feedback import FeedbackPage
 from pages.search import SearchPage as SearchTab
-from tests.fakes import OTHER, REF, FakeCatalog, FakeRouter, FakeStore, summary
+from tests.fakes import OTHER, REF, FakeCatalog, FakeImages, FakeRouter, FakeStore, summary
 
 
 def event(**data: Any) -> gr.EventData:
@@ -118,7 +119,26 @@ def test_use_says_the_size_before_and_the_bytes_while_it_downloads() -> None:
     updates = list(page.use(REF))
     assert "2.5 MB of 5 MB" in updates[0][0]
     assert updates[-1][2] == REF
-    assert updates[-1][3].selected == "chat"
+    assert updates[-1][4].selected == "chat"
+
+
+def test_a_picture_model_s_use_leads_to_images_and_leaves_the_chat_s_pin() -> None:
+    class NoChat(FakeRouter):
+        def capabilities(self, ref: Any) -> Any:
+            raise NoBackend(f"{ref} is not a chat model.")
+
+    class Pictures(FakeCatalog):
+        def card(self, ref: Any) -> Any:
+            return replace(super().card(ref), files=(FileEntry("model_index.json", 500),))
+
+    page = CardPage(Pictures(), NoChat(), "http://127.0.0.1:9", FakeImages())
+    *_, last = list(page.use(REF))
+    assert "Images are drawn" in last[0]
+    assert last[3] == REF
+    assert last[4].selected == "images"
+    # Any other model that cannot chat keeps the chat's own reason.
+    *_, refused = list(CardPage(FakeCatalog(), NoChat(), "http://127.0.0.1:9", FakeImages()).use(REF))
+    assert "not a chat model" in refused[0]
 
 
 def test_a_failed_download_leaves_the_button_and_a_sentence() -> None:
