@@ -72,3 +72,58 @@ def make_tiny_controlnet(folder: Path, base: Path, *, seed: int = 0) -> Path:
                 weight.copy_(torch.randn(weight.shape, generator=random) * 0.2)
     net.save_pretrained(folder)
     return folder
+
+
+def make_tiny_classifier(folder: Path, labels: tuple[str, ...] = ("normal", "nsfw"), *, sure: str = "") -> Path:
+    """A random image classifier of transformers with these labels; with `sure` it always says that one."""
+    import torch
+    from transformers import ViTConfig, ViTForImageClassification
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+    config = ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=16, patch_size=8,
+        id2label=dict(enumerate(labels)), label2id={label: number for number, label in enumerate(labels)},
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = ViTForImageClassification(config)
+    if sure:
+        with torch.no_grad():
+            model.classifier.bias.copy_(torch.tensor([20.0 if label == sure else 0.0 for label in labels]))
+    model.save_pretrained(folder)
+    ViTImageProcessorPil(size={"height": 16, "width": 16}).save_pretrained(folder)
+    return folder
+
+
+def add_safety_checker(pipeline: Path, *, flags: bool) -> Path:
+    """Give a pipeline's folder a random safety checker that flags every picture, or none."""
+    import json
+
+    import torch
+    from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+    from transformers import CLIPConfig
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPConfig(
+        text_config=small | {"vocab_size": 20}, vision_config=small | {"image_size": 32, "patch_size": 16},
+        projection_dim=768,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        checker = StableDiffusionSafetyChecker(config)
+    # A cosine is never over 2, and always over -2.
+    checker.concept_embeds_weights.data.fill_(-2.0 if flags else 2.0)
+    checker.special_care_embeds_weights.data.fill_(2.0)
+    checker.save_pretrained(pipeline / "safety_checker")
+    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(
+        pipeline / "feature_extractor"
+    )
+    index = json.loads((pipeline / "model_index.json").read_text())
+    index |= {
+        "safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"],
+        "feature_extractor": ["transformers", "CLIPImageProcessor"],
+        "requires_safety_checker": True,
+    }
+    (pipeline / "model_index.json").write_text(json.dumps(index))
+    return pipeline

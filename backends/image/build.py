@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -12,6 +13,7 @@ from backends.image.adapters import Adapters
 from backends.image.files import ImageFiles, PipelineDownloads, own_pipeline
 from backends.image.png import read_picture, text_chunks, write_png
 from backends.image.running import DrawingDesk
+from backends.image.safety import Safety, SafetySettings, build_safety
 from backends.pins import PinBook
 from backends.remote.target import Target, target_of
 from core.catalog import LocalFolder
@@ -44,6 +46,7 @@ class ImageRouter:
         *,
         resolve: Resolve,
         adapters: Adapters,
+        safety: Safety,
         pins: PinBook,
         start: ModelRef | str,
         folders: tuple[LocalFolder, ...] = (),
@@ -60,6 +63,7 @@ class ImageRouter:
         self._adapters = adapters
         self._pins = pins
         self._start = start
+        self._safety = safety
         self._lock = threading.Lock()
         self._desk = DrawingDesk()
         self.remote = remote
@@ -72,7 +76,7 @@ class ImageRouter:
             return self._from_host().pin(name)
         with self._lock:
             if isinstance(self._start, str):
-                self._start = self._pinned(self._start)
+                self._start = _pinned(self._pins, self._resolve, self._start)
             return self._start
 
     def pin(self, model: str) -> ModelRef:
@@ -104,11 +108,13 @@ class ImageRouter:
 
     def prepare(self, ref: ModelRef) -> Iterator[Progress]:
         """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
+        yield from self._safety.prepare()
         yield from self._choose(ref)[0].prepare(ref)
 
     def start(self, ref: ModelRef, settings: ImageSettings) -> Drawing:
         """Put a drawing into the queue, and keep it so that a page that reloads finds it."""
-        return self._desk.keep(self._choose(ref)[0].start(ref, settings))
+        self._safety.check(settings)
+        return self._desk.keep(self._safety.watched(self._choose(ref)[0].start(ref, settings)))
 
     def gpu_seconds(self, ref: ModelRef, settings: ImageSettings) -> int | None:
         """GPU time it would take of the visitor's quota at most; None where nothing is counted."""
@@ -132,6 +138,8 @@ class ImageRouter:
         """The LoRAs and ControlNets of this machine that fit a base model, by name; asks no network."""
         can = self.capabilities(ref)
         takes = {"lora": can.loras, "controlnet": can.controlnet}
+        if not any(takes.values()):
+            return ()
         return tuple(adapter for adapter in self._adapters.here(ref) if takes[adapter.kind])
 
     def find_adapter(self, ref: ModelRef, text: str, kind: AdapterKind) -> Adapter:
@@ -175,11 +183,8 @@ class ImageRouter:
             raise NoBackend(self._no_remote)
         return self.remote
 
-    def _pinned(self, model: str) -> ModelRef:
-        repo_id, revision = split_model(model)
-        if COMMIT.fullmatch(revision):
-            return ModelRef(repo_id, revision)
-        return self._pins.get(model) or self._pins.put(model, self._resolve(repo_id, revision))
+
+_NO_SAFETY = SafetySettings()
 
 
 def build_images(
@@ -194,6 +199,7 @@ def build_images(
     remote_token: str = "",
     local_only: bool = False,
     resolve: Resolve | None = None,
+    safety: SafetySettings = _NO_SAFETY,
 ) -> ImageRouter:
     """The router with its engines, from plain values; loads no model, no torch, and asks no network.
 
@@ -205,17 +211,27 @@ def build_images(
     folders = (*own, *image_folders())
     files = ImageFiles(folders, PipelineDownloads(endpoint, token))
     resolve = resolve or _resolver(endpoint, token, folders)
+    pins = PinBook(data_dir / "image-pins.json")
     adapters = Adapters(files, resolve, endpoint=endpoint, token=token, folder=data_dir / "adapters")
     return ImageRouter(
         ((_zero_gpu if zero_gpu else _local)(files, adapters, orphan_seconds),),
         resolve=resolve,
         adapters=adapters,
-        pins=PinBook(data_dir / "image-pins.json"),
+        safety=build_safety(safety, endpoint=endpoint, token=token, pin=partial(_pinned, pins, resolve)),
+        pins=pins,
         start=start,
         folders=folders,
         remote=_remote(target, endpoint, orphan_seconds) if target else None,
         no_remote=LOCAL_ONLY if local_only else NO_REMOTE,
     )
+
+
+def _pinned(pins: PinBook, resolve: Resolve, model: str) -> ModelRef:
+    """The commit of a configured name: the same after a restart, whatever the Hub says then."""
+    repo_id, revision = split_model(model)
+    if COMMIT.fullmatch(revision):
+        return ModelRef(repo_id, revision)
+    return pins.get(model) or pins.put(model, resolve(repo_id, revision))
 
 
 def _start_of(image_model: str) -> tuple[ModelRef | str, tuple[LocalFolder, ...]]:

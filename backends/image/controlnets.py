@@ -66,9 +66,9 @@ def check_controlnet(
 class LoadedControlNets:
     """The ControlNets in memory beside one pipeline, the least recently used put out first."""
 
-    def __init__(self, device: str, dtype: str, *, offloaded: bool) -> None:
-        """`offloaded`: the pipeline's parts go to the GPU when their turn comes, and so does the ControlNet."""
-        self._device, self._dtype, self._offloaded = device, dtype, offloaded
+    def __init__(self, base: Any, device: str, dtype: str, *, offloaded: bool) -> None:
+        """`offloaded`: the parts of the pipeline `base` go to `device` when their turn comes, and so does the ControlNet."""
+        self._base, self._device, self._dtype, self._offloaded = base, device, dtype, offloaded
         self._nets: OrderedDict[ModelRef, Any] = OrderedDict()
 
     def get(self, ref: ModelRef, folder: Path, class_name: str) -> Any:
@@ -105,7 +105,8 @@ class LoadedControlNets:
             from accelerate import cpu_offload_with_hook  # type: ignore[import-untyped]
 
             return cpu_offload_with_hook(net, torch.device(self._device))[0]
-        return net.to(self._device)
+        # Where the base is by now: it may have been moved after it was loaded.
+        return net.to(self._base.device)
 
 
 def _reads_pixels_by(config: Mapping[str, Any]) -> int | None:

@@ -40,7 +40,7 @@ class LoadedPipeline:
 
     def __post_init__(self) -> None:
         self.loras = AttachedLoras(self.base)
-        self.controlnets = LoadedControlNets(self.device, self.dtype, offloaded=self.placement != "whole")
+        self.controlnets = LoadedControlNets(self.base, self.device, self.dtype, offloaded=self.placement != "whole")
 
     def pipeline(self, task: Task, scheduler: str, attached: Attached = NOTHING_ATTACHED) -> Any:
         """A fresh pipeline object for one request, with exactly what is attached switched on.

@@ -161,6 +161,8 @@ def draw_all(
         drawn = draw(loaded, settings, sources, drawing, attached)
         if drawn.blocked:
             drawing.note(BLOCKED)
+            # The last preview is nearly the picture.
+            drawing.change(preview=None)
         elif drawn.picture is not None:
             timings = Timings(started - drawing.asked, monotonic() - started)
             notes = drawing.step.notes
