@@ -55,6 +55,24 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("PROVING_REMOTE_IMAGE_TOKEN", "", "Key for that engine."),
     Variable(
+        "PROVING_PROMPT_FILTER",
+        "",
+        "Text file of what image prompts may not say: a word or phrase a line, or a regular expression between slashes.",
+    ),
+    Variable(
+        "PROVING_IMAGE_CLASSIFIER",
+        "",
+        "Image classifier that sees every picture first: repo id[@revision] or a local folder; empty: none.",
+    ),
+    Variable(
+        "PROVING_IMAGE_CLASSIFIER_LABELS",
+        "",
+        "Labels that block a picture, parted by commas; empty: all but normal, safe, sfw, neutral, drawing, clean, ok.",
+    ),
+    Variable(
+        "PROVING_IMAGE_CLASSIFIER_THRESHOLD", "0.5", "From which share (0 to 1) of those labels a picture is blocked."
+    ),
+    Variable(
         "PROVING_SECRET", "", "Salts pseudonyms; empty: made in the data folder, and pseudonyms end with that disk."
     ),
     Variable("PROVING_GALLERY_LIMIT", "500", "Pictures kept on disk for each visitor of the Images tab; 0 keeps none."),
@@ -93,6 +111,10 @@ class Settings:
     remote_image_token: str = ""
     secret: str = ""
     orphan_seconds: float = 30.0
+    prompt_filter: str = ""
+    image_classifier: str = ""
+    image_classifier_labels: tuple[str, ...] = ()
+    image_classifier_threshold: float = 0.5
     gallery_limit: int = 500
     port: int = 7860
     host: str = "127.0.0.1"
@@ -134,6 +156,10 @@ class Settings:
             remote_image_url=env.get("PROVING_REMOTE_IMAGE_URL", "").strip(),
             remote_image_token=env.get("PROVING_REMOTE_IMAGE_TOKEN", "").strip(),
             secret=env.get("PROVING_SECRET", ""),
+            prompt_filter=env.get("PROVING_PROMPT_FILTER", "").strip(),
+            image_classifier=env.get("PROVING_IMAGE_CLASSIFIER", "").strip(),
+            image_classifier_labels=_labels(env.get("PROVING_IMAGE_CLASSIFIER_LABELS", "")),
+            image_classifier_threshold=_number("PROVING_IMAGE_CLASSIFIER_THRESHOLD", env, 0.5, 0.01, 1),
             orphan_seconds=_number("PROVING_ORPHAN_SECONDS", env, 30, 0, 86_400),
             gallery_limit=int(_number("PROVING_GALLERY_LIMIT", env, 500, 0, 100_000)),
             port=int(_number("PORT", env, 7860, 1, 65_535)),
@@ -141,6 +167,10 @@ class Settings:
             space_id=space_id,
             zero_gpu=env.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
         )
+
+
+def _labels(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(label.strip().lower() for label in text.split(",") if label.strip()))
 
 
 def _switch(name: str, env: Mapping[str, str]) -> bool:
