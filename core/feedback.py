@@ -58,7 +58,8 @@ class FeedbackStatus:
     """Health of the outbox. Counts are rows: `saved` is every current row, the others say where they are.
 
     `dataset` names where rows go (a folder or a Hub repo), `account` who sends them, `warnings` what the operator
-    should know (a token that can write everywhere, say). Ages in seconds.
+    should know (a token that can write everywhere, say). Ages in seconds. `needs_approval`: the dataset is public, and
+    somebody has to look at the first rows before they leave.
     """
 
     saved: int
@@ -71,6 +72,7 @@ class FeedbackStatus:
     oldest_waiting_s: float | None = None
     account: str | None = None
     warnings: tuple[str, ...] = ()
+    needs_approval: bool = False
 
 
 def saved_sentence(status: FeedbackStatus) -> str:

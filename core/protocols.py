@@ -222,6 +222,14 @@ class FeedbackStore(Protocol):
         """Counts and health, from this machine alone (no network)."""
         ...
 
+    def leaving(self, limit: int = 20) -> Sequence[StoredRow]:
+        """The rows that leave with the next upload, oldest first."""
+        ...
+
+    def approve(self) -> FeedbackStatus:
+        """Agree that what waits, and what follows, goes to a public dataset; the status says how it went."""
+        ...
+
     def upload_now(self) -> FeedbackStatus:
         """Send what waits, now; the status says how it went."""
         ...

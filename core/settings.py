@@ -31,6 +31,17 @@ VARIABLES: tuple[Variable, ...] = (
         "PROVING_DATASET", "", "Hub dataset repo id for the feedback; empty: the folder `dataset/` in the data folder."
     ),
     Variable(
+        "PROVING_DATASET_PUBLIC",
+        "0",
+        "1: `PROVING_DATASET` may be public; somebody has to look at the first rows on the page before they leave.",
+    ),
+    Variable("PROVING_COMMIT_SECONDS", "60", "Seconds between two commits to the Hub dataset, unless Upload now."),
+    Variable(
+        "PROVING_CONSENT",
+        "",
+        "What reviewers agree to before their first vote: the text itself, or a file that ends in .txt or .md.",
+    ),
+    Variable(
         "PROVING_CHAT_MODEL",
         "",
         "Model at start: repo id[@revision], a local folder, or `remote:name`; empty: the bundled one.",
@@ -88,7 +99,6 @@ VARIABLES: tuple[Variable, ...] = (
 # Named in the design, built by later issues: setting one now is an error, not a silent no.
 NOT_YET = (
     "PROVING_AUTH",
-    "PROVING_CONSENT",
     "PROVING_ROLES",
     "PROVING_LIMITS",
 )
@@ -102,6 +112,9 @@ class Settings:
     endpoint: str = DEFAULT_ENDPOINT
     token: str | None = None
     dataset: str = ""
+    dataset_public: bool = False
+    commit_seconds: float = 60.0
+    consent: str = ""
     chat_model: str = ""
     image_model: str = ""
     local_only: bool = False
@@ -148,6 +161,9 @@ class Settings:
             endpoint=(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"),
             token=env.get("HF_TOKEN") or None,
             dataset=dataset,
+            dataset_public=_switch("PROVING_DATASET_PUBLIC", env),
+            commit_seconds=_number("PROVING_COMMIT_SECONDS", env, 60, 0, 86_400),
+            consent=env.get("PROVING_CONSENT", "").strip(),
             chat_model=env.get("PROVING_CHAT_MODEL", "").strip(),
             image_model=env.get("PROVING_IMAGE_MODEL", "").strip(),
             local_only=_switch("PROVING_LOCAL_ONLY", env),

@@ -236,6 +236,12 @@ class FakeStore:
         return FeedbackStatus(len(self.kept), len(self.kept), 0, 0, "folder data/dataset", oldest_waiting_s=3.0)
 
     def upload_now(self) -> FeedbackStatus:
+    def leaving(self, limit: int = 20) -> Sequence[StoredRow]:
+        return list(reversed(self.newest(len(self.kept))))[:limit]
+
+    def approve(self) -> FeedbackStatus:
+        return self.status()
+
         return self.status()
 
     def close(self) -> None:

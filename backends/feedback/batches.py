@@ -11,6 +11,7 @@ from typing import cast
 from uuid import uuid4
 
 from backends.feedback.card import shard_path
+from backends.feedback.compaction import mergeable, to_top_up
 from backends.feedback.database import Database
 from backends.feedback.encoding import decode
 from backends.feedback.pictures import picture_in
@@ -41,8 +42,9 @@ class Batch:
 class Batches:
     """The books of one destination. Every change is one transaction."""
 
-    def __init__(self, database: Database, destination: str) -> None:
-        self.database, self.name = database, destination
+    def __init__(self, database: Database, destination: str, *, many_at_once: bool = False) -> None:
+        # many_at_once: a commit of the repository changes several files in one step.
+        self.database, self.name, self._many_at_once = database, destination, many_at_once
         with database.write() as db:
             db.execute("INSERT INTO destinations (name) VALUES (?) ON CONFLICT DO NOTHING", (destination,))
             found = db.execute("SELECT id FROM destinations WHERE name = ?", (destination,)).fetchone()
@@ -98,6 +100,8 @@ class Batches:
             return ()
         with self.database.write() as db:
             self._rewrite(db)
+            if self._many_at_once and (merged := mergeable(db, self.destination, MOST_BYTES)):
+                self._merge(db, *merged)
             opened = db.execute(
                 "SELECT count(*) FROM batches WHERE destination = ? AND state = 'open'", (self.destination,)
             ).fetchone()[0]
@@ -196,6 +200,17 @@ class Batches:
                 found[path] = frozenset({path, heir, *tries})
         return found
 
+    def approved(self) -> bool:
+        """Whether somebody looked at what leaves and agreed to send it to a public dataset."""
+        with self.database.read() as db:
+            found = db.execute("SELECT approved FROM destinations WHERE id = ?", (self.destination,)).fetchone()
+            return bool(found[0])
+
+    def approve(self) -> None:
+        """Record that agreement."""
+        with self.database.write() as db:
+            db.execute("UPDATE destinations SET approved = 1 WHERE id = ?", (self.destination,))
+
     def kept(self) -> frozenset[str]:
         """Ids of the batches of every destination whose bytes are still needed."""
         with self.database.read() as db:
@@ -253,6 +268,14 @@ class Batches:
         db.execute("UPDATE batches SET replaced_by = ? WHERE replaced_by = ? AND state = 'replaced'", (new, old))
         db.execute("UPDATE batches SET state = 'replaced', replaced_by = ? WHERE id = ?", (new, old))
 
+    def _merge(self, db: sqlite3.Connection, config: str, olds: Sequence[str]) -> None:
+        """Put the rows of several shards into one new batch, which replaces them all."""
+        new = str(uuid4())
+        self._insert(db, new, config, has_rows=True)
+        for old in olds:
+            db.execute("UPDATE placements SET batch = ? WHERE batch = ?", (new, old))
+            db.execute("UPDATE batches SET state = 'replaced', replaced_by = ? WHERE id = ?", (new, old))
+
     def _open(self, db: sqlite3.Connection) -> bool:
         first = db.execute(
             """SELECT config FROM placements JOIN rows ON rows.seq = row
@@ -273,6 +296,9 @@ class Batches:
             "UPDATE placements SET batch = ? WHERE destination = ? AND row = ?",
             [(new, self.destination, row) for row in members],
         )
+        if not self._many_at_once and (small := to_top_up(db, self.destination, first[0])):
+            db.execute("UPDATE placements SET batch = ? WHERE batch = ?", (new, small))
+            db.execute("UPDATE batches SET state = 'replaced', replaced_by = ? WHERE id = ?", (new, small))
         return True
 
     def _insert(self, db: sqlite3.Connection, batch: str, config: str, *, has_rows: bool) -> None:

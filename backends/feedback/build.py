@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+from backends.feedback import consents
 from backends.feedback.batches import Batches
 from backends.feedback.database import Database
 from backends.feedback.delivery import Delivery
@@ -11,24 +13,83 @@ from backends.feedback.folder import FolderDatasetRepo
 from backends.feedback.hub import HubDatasetRepo
 from backends.feedback.outbox import FOLDER, HUB, Outbox
 from backends.feedback.store import SqliteFeedbackStore
+from core.consent import MOST_CONSENT, Consent, consent_of
+from core.errors import UserInputError
+
+DATABASE = "feedback.sqlite"
 
 
-def build_feedback(data_dir: Path, *, dataset: str, token: str | None, endpoint: str) -> SqliteFeedbackStore:
+def build_feedback(
+    data_dir: Path,
+    *,
+    dataset: str,
+    token: str | None,
+    endpoint: str,
+    public: bool = False,
+    commit_seconds: float = 60.0,
+    consent: str = "",
+    ephemeral: bool = False,
+) -> SqliteFeedbackStore:
     """The store, its outbox running: to the Hub dataset `dataset`, or into `data_dir/dataset` when that is "".
 
-    `token` None means the one a login stored. Raises `FeedbackError` when `data_dir` cannot hold votes safely.
+    `token` None means the one a login stored. `public`: the dataset may be public, after somebody looked. `consent` as
+    in `read_consent`. `ephemeral`: the disk ends with the process. Raises `FeedbackError` when `data_dir` cannot hold
+    votes safely, `UserInputError` for a consent file that cannot be read.
     """
-    database = Database(data_dir / "feedback.sqlite")
+    asked = read_consent(consent)
+    database = Database(data_dir / DATABASE)
+    if asked is not None:
+        database.change(lambda db: consents.remember_text(db, asked))
     if dataset:
-        hub = HubDatasetRepo(dataset, token=token, endpoint=endpoint)
-        batches = Batches(database, f"{endpoint.rstrip('/')}/datasets/{dataset}")
-        outbox = Outbox(Delivery(batches, hub, data_dir / "outbox"), HUB, hub.account)
-        store = SqliteFeedbackStore(database, batches, outbox, hub.name)
+        batches = Batches(database, f"{endpoint.rstrip('/')}/datasets/{dataset}", many_at_once=True)
+        may_publish = batches.approved if public else None
+        hub = HubDatasetRepo(dataset, token=token, endpoint=endpoint, may_publish=may_publish)
+        outbox = Outbox(Delivery(batches, hub, data_dir / "outbox"), replace(HUB, between=commit_seconds), hub.account)
+        name = hub.name
     else:
         folder = FolderDatasetRepo(data_dir / "dataset")
         # Not its path: the data folder may be moved as a whole.
         batches = Batches(database, "folder")
         outbox = Outbox(Delivery(batches, folder, data_dir / "outbox"), FOLDER)
-        store = SqliteFeedbackStore(database, batches, outbox, folder.name)
+        name = folder.name
+    store = SqliteFeedbackStore(database, batches, outbox, name, asked, at_risk(dataset) if ephemeral else ())
     outbox.start()
     return store
+
+
+def read_consent(value: str) -> Consent | None:
+    """The consent of the setting's value: the text itself, or one line that names a .txt or .md file."""
+    if value.endswith((".txt", ".md")) and "\n" not in value:
+        try:
+            value = Path(value).expanduser().read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise UserInputError(
+                f"PROVING_CONSENT names the file {value}, which cannot be read. Check its name."
+            ) from error
+    if len(value) > MOST_CONSENT:
+        raise UserInputError(f"PROVING_CONSENT has {len(value):,} characters; at most {MOST_CONSENT:,} can be shown.")
+    return consent_of(value)
+
+
+def at_risk(dataset: str) -> tuple[str, ...]:
+    """What a disk that ends with the Space puts at risk."""
+    if dataset:
+        return (
+            "This Space has no persistent storage: when it restarts, rows that were not uploaded yet are lost, and so are the "
+            "consents given. Mount a storage bucket or volume and set PROVING_DATA_DIR to it to keep them.",
+        )
+    return (
+        "This Space has no persistent storage and PROVING_DATASET is not set: when it restarts, every row is lost. Set "
+        "PROVING_DATASET to a private dataset, or mount a volume and set PROVING_DATA_DIR to it.",
+    )
+
+
+def is_ephemeral(data_dir: Path, space_id: str | None, mounts: str | None = None) -> bool:
+    """Whether `data_dir` is on a Space's own disk, which ends with its container; `mounts` is the text of /proc/mounts."""
+    if not space_id:
+        return False
+    if mounts is None:
+        table = Path("/proc/self/mounts")
+        mounts = table.read_text(encoding="utf-8", errors="replace") if table.is_file() else ""
+    points = [line.split(" ")[1].replace("\\040", " ") for line in mounts.splitlines() if line.count(" ") >= 2]
+    return not any(point != "/" and data_dir.is_relative_to(point) for point in points)

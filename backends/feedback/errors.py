@@ -24,3 +24,13 @@ class ShardsMissing(HubError):
             f"{where} has changed since this app last wrote to it: {count} files are gone. It is looked at again, and "
             "the rows are sent then. They wait on this machine."
         )
+
+
+class NotApproved(DatasetRejected):
+    """The dataset is public, and nobody has looked yet at what would leave."""
+
+    def __init__(self, repo_id: str) -> None:
+        super().__init__(
+            f"{repo_id} is a public dataset: everybody could read what reviewers said. Look at the first rows under Feedback, "
+            "then choose Publish there. The rows wait on this machine."
+        )

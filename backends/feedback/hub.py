@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from backends.feedback import durable
 from backends.feedback.account import Account, account_of
 from backends.feedback.card import card, configs_of
-from backends.feedback.errors import ShardConflict, ShardsMissing
+from backends.feedback.errors import NotApproved, ShardConflict, ShardsMissing
 from backends.feedback.hub_errors import HeadMoved, Target, dataset_errors, no_token
 from backends.hub_client import install_timeouts
 from core.errors import DatasetRejected
@@ -26,8 +26,12 @@ MOST_RACES = 4
 class HubDatasetRepo:
     """`repo_id` on the Hub at `endpoint`. `token` None means the one a login stored."""
 
-    def __init__(self, repo_id: str, *, token: str | None, endpoint: str) -> None:
+    def __init__(
+        self, repo_id: str, *, token: str | None, endpoint: str, may_publish: Callable[[], bool] | None = None
+    ) -> None:
         self.repo_id = repo_id
+        # None: to a private dataset only. Else asked before anything goes to a public one.
+        self._may_publish = may_publish
         self._endpoint = endpoint.rstrip("/")
         self._token = token
         self._target = Target(repo_id, self._endpoint.partition("//")[2] or self._endpoint)
@@ -146,11 +150,14 @@ class HubDatasetRepo:
         if info is None:
             self._create(api)
             info = api.dataset_info(self.repo_id)
-        if not info.private:
+        if not info.private and self._may_publish is None:
             raise DatasetRejected(
                 f"{self.repo_id} is a public dataset. What reviewers said goes to a private one only: make it private in "
-                "its settings on the Hub, or set PROVING_DATASET to another. The rows wait on this machine."
+                "its settings on the Hub, set PROVING_DATASET to another, or set PROVING_DATASET_PUBLIC=1 if everybody may "
+                "read it. The rows wait on this machine."
             )
+        if not info.private and self._may_publish is not None and not self._may_publish():
+            raise NotApproved(self.repo_id)
         return _head_of(info)
 
     def _create(self, api: HfApi) -> None:

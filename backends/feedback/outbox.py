@@ -12,6 +12,7 @@ from time import monotonic
 
 from backends.feedback.account import Account
 from backends.feedback.delivery import Delivery
+from backends.feedback.errors import NotApproved
 from core.errors import AppError, DatasetRejected, HubError, RateLimited
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class Outbox:
         self._account: Account | None = None
         self._account_known = account is None
         self.last_error: str | None = None
+        self.needs_approval = False
 
     @property
     def account(self) -> Account | None:
@@ -135,7 +137,7 @@ class Outbox:
         with self._changed:
             self._failures = 0
             if outcome != "busy":
-                self.last_error = None
+                self.last_error, self.needs_approval = None, False
             if outcome == "sent":
                 self._not_before = monotonic() + self._pace.between
             if self._due is None and self._waits():
@@ -151,7 +153,7 @@ class Outbox:
             log.warning("outbox: %s", sentence)
         self._remember(sentence)
         with self._changed:
-            self.last_error = sentence
+            self.last_error, self.needs_approval = sentence, isinstance(error, NotApproved)
             first = self._pace.rejected_first if isinstance(error, DatasetRejected) else self._pace.retry_first
             wait = min(self._pace.retry_most, first * 2.0 ** min(self._failures, 30)) * random.uniform(0.5, 1.0)
             if isinstance(error, RateLimited):

@@ -48,6 +48,14 @@ def find(db: sqlite3.Connection, destination: int, query: RowQuery, limit: int) 
     return FoundRows(rows, len(found) > limit, SEARCHED_ROWS if newest > SEARCHED_ROWS else None)
 
 
+def leaving(db: sqlite3.Connection, destination: int, limit: int) -> tuple[StoredRow, ...]:
+    """The rows that wait, oldest first."""
+    found = db.execute(
+        f"{_SELECT} AND placements.state = 'waiting' ORDER BY rows.seq LIMIT ?", (destination, max(0, limit))
+    ).fetchall()
+    return tuple(stored(db, *row) for row in found)
+
+
 def _where(query: RowQuery) -> tuple[list[str], list[Any]]:
     wanted: list[str] = []
     values: list[Any] = []

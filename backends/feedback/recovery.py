@@ -108,12 +108,12 @@ def notes(folder: Path) -> tuple[str, ...]:
 
 def sentence(folder: Path, found: Recovered) -> str:
     """What the page says of a recovery."""
-    rows = "row" if found.rows == 1 else "rows"
+    rows = "row was" if found.rows == 1 else "rows were"
     lost = f" {found.lost_rows} could not be read." if found.lost_rows else ""
     if found.lost_events:
         lost += f" {found.lost_events} changes could not be read either: a row that was taken back among them may be here again."
     return (
-        f"The feedback database was damaged. {found.rows} {rows} were recovered into a new one.{lost} The damaged file is "
+        f"The feedback database was damaged. {found.rows} {rows} recovered into a new one.{lost} The damaged file is "
         f"kept in {folder / found.folder}; delete that folder when you do not need it any more."
     )
 

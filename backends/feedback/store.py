@@ -138,6 +138,7 @@ class SqliteFeedbackStore:
             oldest_waiting_s=max(0.0, time.time() - oldest) if oldest is not None else None,
             account=(account.label or None) if account else None,
             warnings=(*self._warnings, *self._database.notes, *(account.warnings if account else ())),
+            needs_approval=self._outbox.needs_approval,
         )
 
     def rows(self, config: Config) -> Iterator[StoredRow]:
@@ -151,6 +152,16 @@ class SqliteFeedbackStore:
         while not done:
             done = self._database.change(catch_up)
         return SqliteVotes(self._database.read)
+
+    def leaving(self, limit: int = 20) -> Sequence[StoredRow]:
+        """The rows that leave with the next upload, oldest first."""
+        with self._database.read() as db:
+            return reading.leaving(db, self._batches.destination, limit)
+
+    def approve(self) -> FeedbackStatus:
+        """Somebody looked at what leaves and agrees that everybody may read it; then it is sent."""
+        self._batches.approve()
+        return self.upload_now()
 
     def upload_now(self) -> FeedbackStatus:
         """Send what waits, now, and wait for the outcome at most a minute."""
