@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
-from core.dataset import Contender
+from core.dataset import Config, Contender
 from core.errors import UserInputError
+from core.export import ExportOrder, ExportStep
+from core.feedback import StoredRow
 
 Kind = Literal["chat", "image"]
 
@@ -101,8 +104,8 @@ class Votes(Protocol):
         """The comparisons counted by pair and outcome; costs about the same for ten votes and for a million."""
         ...
 
-    def records(self, wanted: VoteFilter) -> Iterator[Sequence[VoteRecord]]:
-        """The comparisons one by one, oldest first, in batches."""
+    def records(self, wanted: VoteFilter, shared: bool = False) -> Iterator[Sequence[VoteRecord]]:
+        """The comparisons one by one in the order they were saved, in batches; with `shared`, of items of several raters."""
         ...
 
     def days(self, wanted: VoteFilter) -> Sequence[tuple[date, int]]:
@@ -303,3 +306,46 @@ def seconds_of(moment: object) -> float:
     """Seconds since 1970 of an ISO 8601 moment with a zone, or of a datetime."""
     when = moment if isinstance(moment, datetime) else datetime.fromisoformat(str(moment))
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+
+
+class RowSource(Protocol):
+    """Where evidence comes from: the store, or a published dataset."""
+
+    def rows(self, config: Config) -> Iterator[StoredRow]:
+        """Every current row of a config, one after another, in memory that does not grow with them."""
+        ...
+
+    def votes(self) -> Votes:
+        """The comparisons without their texts."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What the filters can be set to."""
+
+    models: tuple[str, ...]
+    raters: tuple[str, ...]
+    campaigns: tuple[str, ...]
+
+
+class Evidence(Protocol):
+    """What the votes say, and files made of the rows."""
+
+    def leaderboard(
+        self, wanted: VoteFilter, merge: Merge, *, style: bool = False, progress: Callable[[int, int], None] = ...
+    ) -> Leaderboard:
+        """Who is ahead; `progress(done, rounds)` is called while it takes long."""
+        ...
+
+    def agreement(self, wanted: VoteFilter) -> Agreement:
+        """Whether the votes can be trusted."""
+        ...
+
+    def choices(self, kind: Kind) -> Choices:
+        """Values that occur, for the filters."""
+        ...
+
+    def export(self, order: ExportOrder, folder: Path) -> Iterator[ExportStep]:
+        """Write files into `folder`, saying how far it is; the last step has the files."""
+        ...

@@ -106,7 +106,10 @@ def _duels(votes: Votes, wanted: VoteFilter, rows: Sequence[Group]) -> Duels:
         wons.append(np.array(won, np.float64))
         sides = [np.array([style or (0, 0, 0, 0) for style in side], np.float64) for side in (left_style, right_style)]
         looks.append(difference(*sides))
-    return Duels(len(rows), np.concatenate(lefts), np.concatenate(rights), np.concatenate(wons), np.concatenate(looks))
+    left, right, won, look = np.concatenate(lefts), np.concatenate(rights), np.concatenate(wons), np.concatenate(looks)
+    # The bootstrap deals weights in this order, and a published dataset has its votes in another one.
+    order = np.lexsort((*look.T, won, right, left))
+    return Duels(len(rows), left[order], right[order], won[order], look[order])
 
 
 def _board(

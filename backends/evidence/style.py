@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 NAMES = ("length", "headers", "lists", "bold")
 # From so many votes on one step from the whole fit is the resampled fit, to less than a tenth of a point.
 ONE_STEP = 50_000
-MOST_STEPS = 40
 ENOUGH = 1e-7
 
 
@@ -80,7 +79,10 @@ def controlled(duels: Duels, rounds: int, progress: Callable[[int, int], None], 
     sample = np.empty((rounds, len(best)))
     for number in range(rounds):
         drawn = np.concatenate([rng.poisson(1.0, votes), rng.poisson(SMOOTHING, extra)]).astype(np.float64)
-        sample[number] = model.nearby(drawn, best, inverse, 1 if votes >= ONE_STEP else MOST_STEPS)
+        if votes >= ONE_STEP:
+            sample[number] = best + inverse @ model.slope(drawn, best)
+        else:
+            sample[number], _ = model.fit(drawn, best)
         progress(number + 1, rounds)
     low, high = bounds(np.stack([points(one) for one in sample[:, : duels.size]]))
     style_low, style_high = bounds(sample[:, duels.size :])
@@ -102,15 +104,15 @@ class _Model:
         self.size, self.left, self.right, self.won, self.looks = size, left, right, won, looks
         self.cell = left * size + right
 
-    def fit(self, weights: Array) -> tuple[Array, Array]:
+    def fit(self, weights: Array, start: Array | None = None) -> tuple[Array, Array]:
         """The best parameters and the inverse of the curvature there, by Newton's method with step halving."""
         import numpy as np
 
-        best: Array = np.zeros(self.size + self.looks.shape[1])
+        best: Array = np.zeros(self.size + self.looks.shape[1]) if start is None else start
         value = self._loss(best, weights)
         inverse = _inverse(self._curvature(best, weights))
         for _ in range(100):
-            step = inverse @ self._slope(best, weights)
+            step = inverse @ self.slope(weights, best)
             # Below this the loss no longer tells a better point from a worse one.
             if np.abs(step).max() < ENOUGH:
                 break
@@ -120,20 +122,6 @@ class _Model:
             best, value = best + share * step, after
             inverse = _inverse(self._curvature(best, weights))
         return best, inverse
-
-    def nearby(self, weights: Array, start: Array, inverse: Array, most: int) -> Array:
-        """The best parameters for other weights, from a point and a curvature that are nearly right."""
-        import numpy as np
-
-        best = start
-        for _ in range(most):
-            step = inverse @ self._slope(best, weights)
-            largest = np.abs(step).max()
-            # Far from the point the curvature is from, a whole step may overshoot.
-            best = best + step * min(1.0, 1.0 / largest if largest else 1.0)
-            if largest < 1e-4:
-                break
-        return best
 
     def _chance(self, at: Array) -> Array:
         import numpy as np
@@ -151,13 +139,13 @@ class _Model:
         style = at[self.size :]
         return float(loss.sum() + PRIOR_TIES * hidden.sum() + 0.5 * PRIOR_TIES * (style @ style))
 
-    def _slope(self, at: Array, weights: Array) -> Array:
+    def slope(self, weights: Array, at: Array) -> Array:
         """Uphill direction of the log likelihood and of the tie with the hidden opponent."""
         import numpy as np
 
         missing = weights * (self.won - self._chance(at))
-        makers = np.bincount(self.left, missing, self.size) - np.bincount(self.right, missing, self.size)
-        makers += PRIOR_TIES * (0.5 - 1 / (1 + np.exp(-at[: self.size])))
+        hidden = PRIOR_TIES * (0.5 - 1 / (1 + np.exp(-at[: self.size])))
+        makers = np.bincount(self.left, missing, self.size) - np.bincount(self.right, missing, self.size) + hidden
         return np.concatenate([makers, self.looks.T @ missing - PRIOR_TIES * at[self.size :]])
 
     def _curvature(self, at: Array, weights: Array) -> Array:

@@ -16,9 +16,10 @@ from typing import Any
 from core.dataset import Contender
 from core.evidence import Kind, Style, Tally, VoteFilter, VoteRecord, seconds_of, style_of, without_chance
 
-VERSION = 1
+VERSION = 2
 ASKED_CHARACTERS = 500
 BATCH = 20_000
+ITEMS_TOGETHER = 2_000
 MOST_PEOPLE = 200
 
 _TABLES = (
@@ -38,12 +39,15 @@ _TABLES = (
     ) STRICT""",
     "CREATE INDEX verdicts_by_pair ON verdicts (kind, leaked, left_maker, right_maker, outcome)",
     "CREATE INDEX verdicts_by_day ON verdicts (kind, leaked, at)",
+    "CREATE INDEX verdicts_by_item ON verdicts (item, rater) WHERE item IS NOT NULL",
     "CREATE INDEX verdicts_by_rater ON verdicts (kind, rater)",
     "CREATE INDEX verdicts_by_campaign ON verdicts (kind, campaign) WHERE campaign IS NOT NULL",
 )
 _TAKEN_BACK = """CREATE TRIGGER verdict_taken_back AFTER INSERT ON events WHEN new.kind != 'saved' BEGIN
     DELETE FROM verdicts WHERE row = new.row;
     UPDATE verdict_state SET changes = changes + 1; END"""
+_RECORD = """row, left_maker, right_maker, outcome, item, rater, at, seconds, blind, scores, left_length, left_headers,
+    left_lists, left_bold, right_length, right_headers, right_lists, right_bold"""
 _MARKS = ", ".join("?" * 22)
 
 
@@ -159,21 +163,39 @@ class SqliteVotes:
                 )
             ]
 
-    def records(self, wanted: VoteFilter) -> Iterator[Sequence[VoteRecord]]:
+    def records(self, wanted: VoteFilter, shared: bool = False) -> Iterator[Sequence[VoteRecord]]:
         """In the order they were saved. The connection is lent for one batch at a time."""
         where, values = self._where(wanted)
+        if shared:
+            with self._read() as db:
+                items = db.execute(
+                    f"SELECT item FROM verdicts WHERE {where} AND item IS NOT NULL GROUP BY item "  # noqa: S608
+                    "HAVING min(rater) != max(rater)",
+                    values,
+                ).fetchall()
+            yield from self._of_items([item for (item,) in items], where, values)
+            return
         after = -1
         while True:
             with self._read() as db:
                 found = db.execute(
-                    f"""SELECT row, left_maker, right_maker, outcome, item, rater, at, seconds, blind, scores,
-                    left_length, left_headers, left_lists, left_bold, right_length, right_headers, right_lists, right_bold
-                    FROM verdicts WHERE {where} AND row > ? ORDER BY row LIMIT ?""",  # noqa: S608
+                    f"SELECT {_RECORD} FROM verdicts WHERE {where} AND row > ? ORDER BY row LIMIT ?",  # noqa: S608
                     (*values, after, BATCH),
                 ).fetchall()
             if not found:
                 return
             after = found[-1][0]
+            yield [_record(*one) for one in found]
+
+    def _of_items(self, items: list[str], where: str, values: list[Any]) -> Iterator[Sequence[VoteRecord]]:
+        for start in range(0, len(items), ITEMS_TOGETHER):
+            some = items[start : start + ITEMS_TOGETHER]
+            with self._read() as db:
+                found = db.execute(
+                    f"SELECT {_RECORD} FROM verdicts INDEXED BY verdicts_by_item WHERE item IN ({', '.join('?' * len(some))}) "  # noqa: S608
+                    f"AND {where} ORDER BY row",
+                    (*some, *values),
+                ).fetchall()
             yield [_record(*one) for one in found]
 
     def days(self, wanted: VoteFilter) -> Sequence[tuple[date, int]]:

@@ -41,7 +41,7 @@ class ListedVotes:
             counts[vote[:3]] = counts.get(vote[:3], 0) + 1
         return [Tally(*key, times) for key, times in counts.items()]
 
-    def records(self, wanted: VoteFilter) -> Iterator[Sequence[VoteRecord]]:
+    def records(self, wanted: VoteFilter, shared: bool = False) -> Iterator[Sequence[VoteRecord]]:
         for one in self.votes:
             yield [VoteRecord(*one[:3], None, None, 0.0, None, True, *one[3:], None)]
 

@@ -150,3 +150,15 @@ def test_style_counts_markdown_outside_code() -> None:
     assert style_of("a" * 10) == Style(10, 0, 0, 0)
     # Nothing here may take more than linear time, whatever strangers' models write.
     assert style_of(" " * 200_000 + "**" * 200_000 + "\n" * 200_000 + "`" * 100_000).length == 900_000
+
+
+def test_shared_records_are_those_of_items_that_two_reviewers_voted_on(store) -> None:
+    store.save([
+        vote(item="1", rater="ada"), vote(item="1", rater="bob"), vote(item="2", rater="ada"), vote(item="2", rater="ada"),
+        vote(item="3", rater=None), vote(item="3", rater="bob"), vote(rater="ada"), vote(rater="bob"),
+        vote(item="4", rater="ada"), vote(item="4", rater="cyd", leaked=True),
+    ])  # fmt: skip
+    found = [(one.item, one.rater) for batch in store.votes().records(VoteFilter(), shared=True) for one in batch]
+    assert found == [("1", "ada"), ("1", "bob")]
+    leaked = [one.rater for batch in store.votes().records(VoteFilter(leaked=True), shared=True) for one in batch]
+    assert leaked == ["ada", "bob", "ada", "cyd"]

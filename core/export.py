@@ -1,0 +1,92 @@
+"""What an export holds: views of the rows that TRL trains on, formats, and which half a prompt belongs to."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from core.dataset import COLUMNS, ColumnType, Config
+from core.errors import UserInputError
+
+View = Literal["dpo", "kto", "reward", "sft", "images"]
+Format = Literal["parquet", "jsonl", "csv"]
+Split = Literal["train", "test"]
+
+FORMATS: tuple[Format, ...] = ("parquet", "jsonl", "csv")
+# What each view is for, as the page says it.
+VIEWS: dict[View, str] = {
+    "dpo": "Pairs for DPOTrainer: prompt, chosen, rejected",
+    "kto": "Single answers for KTOTrainer: prompt, completion, label",
+    "reward": "Pairs for RewardTrainer: prompt, chosen, rejected",
+    "sft": "Good answers for SFTTrainer: prompt, completion",
+    "images": "Pairs of pictures: prompt, chosen, rejected",
+}
+MOST_TEST = 0.5
+
+
+def _without(config: Config, *names: str) -> dict[str, ColumnType]:
+    return {name: kind for name, kind in COLUMNS[config].items() if name not in names}
+
+
+# Provenance stays beside what is trained on: TRL leaves columns it does not know alone.
+VIEW_COLUMNS: dict[View, dict[str, ColumnType]] = {
+    "dpo": COLUMNS["preferences"],
+    "reward": COLUMNS["preferences"],
+    "kto": COLUMNS["ratings"],
+    "sft": _without("ratings", "label", "shown_left", "strength"),
+    "images": COLUMNS["image_preferences"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOrder:
+    """What to export. `test_share` of the prompts goes to the test split, 0 makes none.
+
+    `derived` adds pairs made of one thumb up and one thumb down on answers to the same prompt (dpo, reward). `unpaired`
+    adds both answers of every preference as single ones (kto).
+    """
+
+    view: View = "dpo"
+    format: Format = "parquet"
+    test_share: float = 0.1
+    derived: bool = False
+    unpaired: bool = True
+
+    def __post_init__(self) -> None:
+        if self.view not in VIEWS:
+            raise UserInputError(f"There is no view “{self.view}”. Choose one of {', '.join(VIEWS)}.")
+        if self.format not in FORMATS:
+            raise UserInputError(f"There is no format “{self.format}”. Choose one of {', '.join(FORMATS)}.")
+        if not 0 <= self.test_share <= MOST_TEST:
+            raise UserInputError(f"The share for testing has to be between 0 and {MOST_TEST:.0%}.")
+        if self.view == "images" and self.format != "parquet":
+            raise UserInputError("Pictures are exported as parquet only: choose parquet.")
+
+
+@dataclass(frozen=True, slots=True)
+class ExportStep:
+    """How far an export is, in rows written; `files` when it is done."""
+
+    rows: int
+    files: tuple[Path, ...] = ()
+    train: int = 0
+    test: int = 0
+
+
+def split_of(prompt: object, test_share: float) -> Split:
+    """The split of a row. It follows from the first user turn alone, so every row of a conversation, and every row that
+    is added later, falls on the same side, and a larger share only moves prompts from train to test."""
+    number = int.from_bytes(hashlib.sha256(_question(prompt).encode()).digest()[:8]) / 2**64
+    return "test" if number < test_share else "train"
+
+
+def _question(prompt: object) -> str:
+    """The first user turn, without what does not make it another question."""
+    text = prompt if isinstance(prompt, str) else ""
+    if isinstance(prompt, Sequence) and not isinstance(prompt, str):
+        turns = [message for message in prompt if isinstance(message, Mapping)]
+        text = next((str(turn.get("content") or "") for turn in turns if turn.get("role") == "user"), "")
+    return " ".join(text.split()).casefold()
