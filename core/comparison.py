@@ -12,6 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 from core.chat import Message, Reply
 from core.dataset import ComparisonRow, Config, Contender, ImagePreferenceRow, PreferenceRow, Provenance, Row, Source
 from core.errors import UserInputError
+from core.evidence import without_chance
 from core.images import Picture
 
 Outcome = Literal["left", "right", "tie", "both_bad"]
@@ -176,8 +177,8 @@ class _Told:
 
 
 def item_of(prompt: Sequence[Message], makers: Sequence[Contender]) -> str:
-    """The unit of agreement: a hash of the prompt and the unordered pair of contenders."""
-    pair = sorted(json.dumps([m.model, m.revision, m.adapter, m.settings]) for m in makers)
+    """The unit of agreement: a hash of the prompt and the unordered pair of contenders, whatever seeds they drew."""
+    pair = sorted(json.dumps([m.model, m.revision, m.adapter, m.settings]) for m in map(without_chance, makers))
     text = json.dumps([[m.as_dict() for m in prompt], pair], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.chat import Message
+from core.comparison import item_of
 from core.dataset import ComparisonRow, Contender
 from core.evidence import Style, VoteFilter, style_of
 from tests.contract.outbox_rows import comparison, open_store, provenance
@@ -95,6 +96,13 @@ def test_filters(store) -> None:
     assert count(models=("org/none",)) == 0
     assert votes.days(VoteFilter()) == [(date(2026, 1, 1), 1), (date(2026, 1, 2), 1), (date(2026, 1, 3), 2)]
     assert votes.people("chat") == (["ada", "bob"], ["c1"])
+
+
+def test_two_samples_of_one_contender_are_one_item() -> None:
+    """Two reviewers never get the same sample; while the seed was part of the item, nobody could ever agree."""
+    prompt = (Message("user", "Why?"),)
+    assert item_of(prompt, (A, B)) == item_of(prompt, (B, A_AGAIN))
+    assert item_of(prompt, (A, B)) != item_of(prompt, (A, A))
 
 
 def test_records_tell_style_and_side(store) -> None:
