@@ -135,6 +135,19 @@ def seconds_of(cells: Collection[Cell], pace: Callable[[ModelRef], Pace | None])
     return total
 
 
+def without_prompts(plan: GridPlan) -> GridPlan:
+    """The plan as it may be written into a file: with the switch off, no label repeats a word of the prompt."""
+    if plan.cells[0].settings.prompt_in_file:
+        return plan
+    axes = tuple(
+        replace(axis, labels=tuple(f"prompt {number}" for number in range(1, len(axis.labels) + 1)), text="")
+        if axis.name == AXIS_NAMES["prompt"]
+        else axis
+        for axis in plan.axes
+    )
+    return replace(plan, axes=axes)
+
+
 def plan_text(plan: GridPlan) -> str:
     """The plan as JSON, for the day the page comes back. Prompts are in it."""
     return json.dumps(

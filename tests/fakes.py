@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 from core.catalog import FileEntry, Finding, ModelCard, ModelSummary, SearchPage, SearchQuery
@@ -235,13 +236,13 @@ class FakeStore:
     def status(self) -> FeedbackStatus:
         return FeedbackStatus(len(self.kept), len(self.kept), 0, 0, "folder data/dataset", oldest_waiting_s=3.0)
 
-    def upload_now(self) -> FeedbackStatus:
     def leaving(self, limit: int = 20) -> Sequence[StoredRow]:
         return list(reversed(self.newest(len(self.kept))))[:limit]
 
     def approve(self) -> FeedbackStatus:
         return self.status()
 
+    def upload_now(self) -> FeedbackStatus:
         return self.status()
 
     def close(self) -> None:
@@ -368,8 +369,11 @@ class FakeImages:
 
 
 def services(router: FakeRouter | None = None, store: FakeStore | None = None, images: FakeImages | None = None):
-    """Services for `app.build`, all stand-ins unless given."""
+    """Services for `app.build`, all stand-ins unless given; the pictures are kept in a folder of their own."""
+    import tempfile
+
     from app import Services
+    from backends.gallery.store import SqlitePictures
 
     return Services(
         FakeCatalog(),
@@ -378,4 +382,5 @@ def services(router: FakeRouter | None = None, store: FakeStore | None = None, i
         "salt",
         "http://127.0.0.1:9",
         images=images or FakeImages(),
+        pictures=SqlitePictures(Path(tempfile.mkdtemp(prefix="proving-tests-pictures-")), 200),
     )
