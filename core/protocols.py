@@ -278,13 +278,14 @@ class DatasetRepo(Protocol):
         deletes: Mapping[str, str | None],
         message: str,
         expects: Collection[frozenset[str]] = (),
+        numbers: str = "",
     ) -> str:
         """One atomic change; returns the commit id. Doing it again with the same content changes nothing.
 
         `deletes` names for each path the added one that takes over its rows (None: nothing does), for repositories that
         cannot change two files at once. A path that is not there is no error. The repository keeps its own card.
         `expects` are sets of paths of which at least one each has to be there: else nothing is changed and `ShardsMissing`,
-        a `HubError`, is raised.
+        a `HubError`, is raised. `numbers` is the section of the card that is kept current; "" leaves it as it is.
 
         Raises `DatasetRejected` when trying again cannot help, `HubError` when it can.
         """

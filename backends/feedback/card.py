@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from backends.feedback.figures import placed
 from core.dataset import COLUMNS, SCHEMA_VERSION, Config
 
 CONFIGS: tuple[Config, ...] = ("preferences", "ratings", "image_preferences", "comparisons")
@@ -34,19 +35,21 @@ def configs_of(paths: Iterable[str]) -> tuple[Config, ...]:
     return tuple(config for config in CONFIGS if config in found)
 
 
-def card(existing: str | None, configs: Sequence[Config], where: str) -> str:
+def card(existing: str | None, configs: Sequence[Config], where: str, numbers: str = "") -> str:
     """README.md for these configs. What the owner wrote into an existing one (licence, text) stays.
 
-    `where` is what `load_dataset` is given: a repository id, or `./` and the folder's name.
+    `where` is what `load_dataset` is given: a repository id, or `./` and the folder's name. `numbers` is the section that
+    is kept current.
     """
     metadata, body = _parts(existing)
     wanted = _metadata(metadata, configs)
-    if existing is not None and wanted == metadata:
+    text = placed(body if body.strip() else _body(where, wanted.get("license")), numbers)
+    if existing is not None and wanted == metadata and text == body:
         return existing
     import yaml
 
     front = yaml.safe_dump(wanted, sort_keys=False, allow_unicode=True, width=1000)
-    return f"---\n{front}---\n{body if body.strip() else _body(where, wanted.get('license'))}"
+    return f"---\n{front}---\n{text}"
 
 
 def _parts(existing: str | None) -> tuple[dict[str, Any], str]:
@@ -106,7 +109,11 @@ What people said of language models' answers: which of two they preferred, and s
 Each row was written by the Proving Ground app when somebody voted, rated an answer or captured a pair by hand; the
 column `source` says which. In a battle (`source` = `battle`) both answers were made from the same prompt, the sides were
 shuffled, and the models' names were hidden until the vote (`blind`). Every answer names the exact model, commit and
-settings that made it, as far as they are known. Raters are pseudonyms.
+settings that made it, as far as they are known. Raters are pseudonyms: a salted hash that only the app's operator could
+connect with a browser, and only while the salt is kept.
+
+A row that is taken back or replaced leaves its file with the next commit; `supersedes` names the row that a changed vote
+took the place of. Git history still holds earlier states until it is squashed.
 
 ## What is in it
 
@@ -158,7 +165,31 @@ trainer = DPOTrainer(
 trainer.train()
 ```
 
-`ratings` trains the same way with `KTOTrainer`.
+```python
+from datasets import load_dataset
+from trl import RewardConfig, RewardTrainer
+
+dataset = {load}
+trainer = RewardTrainer(
+    model="HuggingFaceTB/SmolLM2-135M-Instruct",
+    args=RewardConfig(output_dir="reward"),
+    train_dataset=dataset,
+)
+trainer.train()
+```
+
+```python
+from datasets import load_dataset
+from trl import KTOConfig, KTOTrainer
+
+dataset = {load.replace("preferences", "ratings")}
+trainer = KTOTrainer(
+    model="HuggingFaceTB/SmolLM2-135M-Instruct",
+    args=KTOConfig(output_dir="kto"),
+    train_dataset=dataset,
+)
+trainer.train()
+```
 """
 
 

@@ -18,6 +18,7 @@ from backends.feedback.adoption import reconcile
 from backends.feedback.batches import Batch, Batches
 from backends.feedback.database import lock
 from backends.feedback.errors import ShardConflict, ShardsMissing
+from backends.feedback.figures import Biases, figures
 from core.dataset import Config
 from core.errors import FeedbackError
 from core.protocols import DatasetRepo
@@ -31,8 +32,17 @@ log = logging.getLogger(__name__)
 class Delivery:
     """Sends what waits to one dataset repository. `folder` keeps the bytes of batches that are not confirmed."""
 
-    def __init__(self, batches: Batches, repo: DatasetRepo, folder: Path, make_shard: MakeShard | None = None) -> None:
+    def __init__(
+        self,
+        batches: Batches,
+        repo: DatasetRepo,
+        folder: Path,
+        make_shard: MakeShard | None = None,
+        biases: Biases = tuple,
+    ) -> None:
         self.batches, self.repo, self.folder = batches, repo, folder
+        # What the evidence has measured so far, for the dataset's card.
+        self._biases = biases
         self._make_shard = make_shard or _make_shard
         self._looked = False
 
@@ -107,7 +117,13 @@ class Delivery:
     def _commit(self, claimed: Sequence[Batch]) -> str:
         adds: dict[str, Path | bytes] = {batch.path: self._file(batch.id) for batch in claimed if batch.path}
         deletes = {old: batch.path for batch in claimed for old in batch.replaces}
-        return self.repo.commit(adds, deletes, _message(claimed), tuple(self.batches.expected().values()))
+        expected = tuple(self.batches.expected().values())
+        return self.repo.commit(adds, deletes, _message(claimed), expected, self._numbers())
+
+    def _numbers(self) -> str:
+        biases = self._biases()
+        with self.batches.database.read() as db:
+            return figures(db, self.batches.destination, biases)
 
     def _tidy(self) -> None:
         kept = self.batches.kept()

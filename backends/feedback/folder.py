@@ -53,6 +53,7 @@ class FolderDatasetRepo:
         deletes: Mapping[str, str | None],
         message: str,
         expects: Collection[frozenset[str]] = (),
+        numbers: str = "",
     ) -> str:
         """Bring the folder to the new state; returns an id made from its whole content.
 
@@ -64,7 +65,7 @@ class FolderDatasetRepo:
             there = self._shards()
             if missing := [ways for ways in expects if not ways & there]:
                 raise ShardsMissing(len(missing), self.name)
-            return self._commit(adds, deletes)
+            return self._commit(adds, deletes, numbers)
         except OSError as error:
             raise self._rejected(error) from error
 
@@ -74,7 +75,7 @@ class FolderDatasetRepo:
             "permissions. The rows wait in the feedback database and are sent when it works again."
         )
 
-    def _commit(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None]) -> str:
+    def _commit(self, adds: Mapping[str, Path | bytes], deletes: Mapping[str, str | None], numbers: str) -> str:
         self._remove_leftovers()
         for path, content in adds.items():
             there = self.root / path
@@ -84,7 +85,7 @@ class FolderDatasetRepo:
         for path, content in adds.items():
             if not any((self.root / old).is_file() for old in heirs[path]) and not (self.root / path).is_file():
                 durable.write(self.root / path, durable.bytes_of(content))
-        self._write_card((self._shards() | set(adds)) - set(deletes))
+        self._write_card((self._shards() | set(adds)) - set(deletes), numbers)
         for path, content in adds.items():
             for old in heirs[path]:
                 self._hand_over(old, path, content)
@@ -103,10 +104,10 @@ class FolderDatasetRepo:
         durable.write(source, durable.bytes_of(content))
         durable.rename(source, target)
 
-    def _write_card(self, paths: set[str]) -> None:
+    def _write_card(self, paths: set[str], numbers: str) -> None:
         file = self.root / CARD
         existing = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
-        wanted = card(existing, configs_of(paths), f"./{self.root.name}")
+        wanted = card(existing, configs_of(paths), f"./{self.root.name}", numbers)
         if wanted != existing:
             durable.write(file, wanted.encode())
 

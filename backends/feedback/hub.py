@@ -85,6 +85,7 @@ class HubDatasetRepo:
         deletes: Mapping[str, str | None],
         message: str,
         expects: Collection[frozenset[str]] = (),
+        numbers: str = "",
     ) -> str:
         """Bring the repository to the new state on top of whatever is there; returns the commit that has it.
 
@@ -94,7 +95,7 @@ class HubDatasetRepo:
         for _ in range(MOST_RACES):
             try:
                 with dataset_errors(self._target):
-                    return self._commit_once(adds, deletes, message, expects)
+                    return self._commit_once(adds, deletes, message, expects, numbers)
             except HeadMoved as error:
                 moved = error
         assert moved is not None
@@ -106,6 +107,7 @@ class HubDatasetRepo:
         deletes: Mapping[str, str | None],
         message: str,
         expects: Collection[frozenset[str]],
+        numbers: str,
     ) -> str:
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -117,7 +119,7 @@ class HubDatasetRepo:
         missing = self._missing(api, head, adds)
         gone = [path for path in deletes if path in head.paths]
         existing = self._read_card(api, head)
-        readme = card(existing, configs_of((head.paths | set(adds)) - set(deletes)), self.repo_id)
+        readme = card(existing, configs_of((head.paths | set(adds)) - set(deletes)), self.repo_id, numbers)
         operations: list[Any] = [CommitOperationAdd(path, durable.bytes_of(adds[path])) for path in missing]
         operations += [CommitOperationDelete(path, is_folder=False) for path in gone]
         if readme != existing:

@@ -102,6 +102,7 @@ class TakesAll:
         deletes: Mapping[str, str | None],
         message: str,
         expects: Collection[frozenset[str]] = (),
+        numbers: str = "",
     ) -> str:
         self.paths = (self.paths | set(adds)) - set(deletes)
         return "c" * 40

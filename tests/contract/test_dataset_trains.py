@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.outbox_rows import full_preference, load, open_store, preference, rating
+from tests.contract.outbox_rows import full_preference, open_store, preference, rating
 from tests.tiny_models import make_tiny_chat_model
 
 
@@ -22,16 +22,20 @@ def dataset(tmp_path: Path) -> Path:
     return tmp_path / "data" / "dataset"
 
 
-def test_card_s_snippet_trains_one_dpo_step(tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("kind", ["DPO", "KTO", "Reward"])
+def test_card_s_snippet_trains_one_step(
+    tmp_path: Path, dataset: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
     import torch
 
     model = make_tiny_chat_model(tmp_path / "model")
     card = (dataset / "README.md").read_text()
-    [snippet] = [code for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "DPOTrainer" in code]
+    [snippet] = [code for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if f"{kind}Trainer" in code]
     # Only what one step on a test machine needs: which model, which device, no files.
+    name = kind.lower()
     replaced = snippet.replace("HuggingFaceTB/SmolLM2-135M-Instruct", str(model)).replace(
-        'DPOConfig(output_dir="dpo")',
-        f'DPOConfig(output_dir={str(tmp_path / "dpo")!r}, use_cpu=True, report_to=[], save_strategy="no", max_steps=1, '
+        f'{kind}Config(output_dir="{name}")',
+        f'{kind}Config(output_dir={str(tmp_path / name)!r}, use_cpu=True, report_to=[], save_strategy="no", max_steps=1, '
         "learning_rate=0.1, per_device_train_batch_size=2, disable_tqdm=True)",
     )
     assert replaced.count(str(model)) == 1 and "max_steps" in replaced
@@ -43,16 +47,3 @@ def test_card_s_snippet_trains_one_dpo_step(tmp_path: Path, dataset: Path, monke
     trainer = ran["trainer"]
     assert trainer.state.global_step == 1
     assert "train_loss" in trainer.state.log_history[-1]
-
-
-def test_ratings_train_one_kto_step(tmp_path: Path, dataset: Path) -> None:
-    from trl import KTOConfig, KTOTrainer
-
-    model = make_tiny_chat_model(tmp_path / "model")
-    arguments = KTOConfig(
-        output_dir=str(tmp_path / "kto"), use_cpu=True, report_to=[], save_strategy="no", max_steps=1,
-        per_device_train_batch_size=2, disable_tqdm=True,
-    )  # fmt: skip
-    trainer = KTOTrainer(model=str(model), args=arguments, train_dataset=load(dataset, "ratings"))
-    trainer.train()
-    assert trainer.state.global_step == 1

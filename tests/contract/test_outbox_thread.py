@@ -38,7 +38,7 @@ class ScriptedRepo(TakesAll):
         self.commits: list[tuple[float, list[str]]] = []
         self.tries: list[float] = []
 
-    def commit(self, adds, deletes, message, expects=()) -> str:
+    def commit(self, adds, deletes, message, expects=(), numbers="") -> str:
         self.tries.append(time.monotonic())
         if self.errors:
             raise self.errors.pop(0)
@@ -186,7 +186,7 @@ def test_close_does_not_wait_for_ever(tmp_path: Path) -> None:
     held = threading.Event()
 
     class Hanging(ScriptedRepo):
-        def commit(self, adds, deletes, message, expects=()):
+        def commit(self, adds, deletes, message, expects=(), numbers=""):
             held.wait(30)
             return super().commit(adds, deletes, message)
 

@@ -159,7 +159,7 @@ def test_without_a_text_nothing_is_asked(tmp_path: Path) -> None:
 
 def test_the_last_error_outlives_a_restart(tmp_path: Path) -> None:
     class Down(TakesAll):
-        def commit(self, adds, deletes, message, expects=()):
+        def commit(self, adds, deletes, message, expects=(), numbers=""):
             raise HubUnreachable("The Hub cannot be reached.")
 
     store, _ = open_store(tmp_path, Down(), start=True)
