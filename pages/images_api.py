@@ -42,8 +42,8 @@ class ImagesApi:
         guidance: float = -1,
         scheduler: str = "",
         seed: int = -1,
-        image: Any = None,
-        mask: Any = None,
+        image: gr.FileData | str | None = None,
+        mask: gr.FileData | str | None = None,
         strength: float = -1,
         loras: list[dict[str, Any]] | None = None,
     ) -> tuple[gr.FileData, dict[str, Any]]:

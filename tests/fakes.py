@@ -312,7 +312,7 @@ class FakeImages:
         able = ref == REF
         why = {"loras": "LoRAs do not fit this model.", "controlnet": "There is no ControlNet for this model."}
         return ImageCapabilities(
-            64, 64, 8, 512, 8, 20, 3.5, ("DDIM", "Euler"), "DDIM", loras=able, controlnet=able, family="sd1" if able else "",
+            64, 64, 8, 512, 8, 20, 3.5, ("DDIM", "Euler"), "DDIM", loras=able, controlnet=able, image_to_image=able, inpaint=able, family="sd1" if able else "",
             why_not=() if able else tuple(why.items()),
         )  # fmt: skip
 

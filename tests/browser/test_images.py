@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from PIL import Image
+from playwright.sync_api import Locator, Page, expect
 
 from tests.serving import running_app, wait_until
 
@@ -17,14 +20,40 @@ def test_draw_stop_remix_and_compare(page: Page, data_dir: Path, tmp_path: Path)
     log = tmp_path / "app.log"
     with running_app(data_dir, log) as (url, _):
         page.goto(f"{url}?tab=images")
-        expect(page.locator("#image-status")).to_contain_text("tiny-emoji-diffusion", timeout=SLOW)
+        expect(page.locator("#image-model input")).to_have_value(re.compile("tiny-emoji-diffusion"), timeout=SLOW)
         page.locator("#image-prompt textarea").fill("a red apple")
         page.locator("#draw").click()
         expect(page.locator("#preview img")).to_be_visible(timeout=SLOW)
         expect(page.locator("#stage img").first).to_be_visible(timeout=SLOW)
         expect(page.locator("#recipe")).to_contain_text("a red apple")
 
-        # A second one with many steps, stopped half-way: the last preview is kept and marked.
+        # A part of it painted over and drawn anew: the rest is the first picture's own, pixel for pixel.
+        first = pixels(page, page.locator("#stage img").first)
+        page.locator("#start-from").click()
+        page.get_by_text("Paint what may change").click()
+        surface = page.locator("#source-editor canvas")
+        surface.scroll_into_view_if_needed()
+        box = surface.bounding_box()
+        assert box
+        page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.75)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.4, box["y"] + box["height"] * 0.75, steps=4)
+        page.mouse.up()
+        expect(page.locator("#source-picture")).to_contain_text("may change")
+        page.locator("#image-prompt textarea").fill("a yellow star")
+        page.locator("#draw").click()
+        expect(page.locator("#recipe")).to_contain_text("a part of it redrawn", timeout=SLOW)
+        second = pixels(page, page.locator("#stage img").first)
+        changed = [
+            at for at in range(64 * 64) if first.getpixel((at % 64, at // 64)) != second.getpixel((at % 64, at // 64))
+        ]
+        assert changed
+        assert all(at // 64 >= 32 and at % 64 <= 40 for at in changed)
+        page.get_by_role("button", name="Remove picture").click()
+        expect(page.locator("#source-editor canvas")).to_have_count(0)
+
+        # One with many steps, stopped half-way: the last preview is kept and marked.
+        page.locator("#image-prompt textarea").fill("a red apple")
         page.get_by_role("button", name="Settings").click()
         sides = page.locator("#image-settings input[type=number]")
         for number in (0, 1):  # large, so that the drawing is still on its way when Stop is clicked
@@ -76,3 +105,11 @@ def test_draw_stop_remix_and_compare(page: Page, data_dir: Path, tmp_path: Path)
     assert row["chosen"].tobytes() != row["rejected"].tobytes()
     assert row["chosen_model"] == "proving/tiny-emoji-diffusion"
     assert "Traceback" not in log.read_text()
+
+
+def pixels(page: Page, shown: Locator) -> Image.Image:
+    """The picture behind an `img`, as the server has it."""
+    expect(shown).to_have_attribute("src", re.compile("file="))
+    answer = page.request.get(shown.get_attribute("src") or "")
+    assert answer.ok
+    return Image.open(io.BytesIO(answer.body())).convert("RGB")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import base64
+import hashlib
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +15,11 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from core.dataset import PreferenceRow, RatingRow
-from tests.fakes import OTHER, REF, FakeRouter, FakeStore, services
+from tests.fakes import LORA, OTHER, REF, FakeRouter, FakeStore, png, services
 from tests.serving import served
 
 NAMES = {
@@ -40,7 +42,8 @@ PARAMETERS = {
     ],
     "/submit_rating": ["prompt", "completion", "label", "model", "reasons", "comment", "rater", "id"],
     "/generate_image": [
-        "prompt", "negative_prompt", "model", "width", "height", "steps", "guidance", "scheduler", "seed",
+        "prompt", "negative_prompt", "model", "width", "height", "steps", "guidance", "scheduler", "seed", "image",
+        "mask", "strength", "loras",
     ],
     "/feedback_status": [],
 }  # fmt: skip
@@ -163,6 +166,20 @@ def test_generate_image_gives_a_file_with_its_text_intact_and_the_recipe(client:
     assert (recipe["model"], recipe["revision"]) == (REF.repo_id, REF.revision)
 
 
+def test_generate_image_starts_from_an_uploaded_file_or_from_text(client: Client, tmp_path: Path) -> None:
+    start = tmp_path / "start.png"
+    start.write_bytes(png(4))
+    text = "data:image/png;base64," + base64.b64encode(png(4)).decode()
+    for given in (handle_file(str(start)), text):
+        _, recipe = client.predict(
+            "a red apple", image=given, strength=0.5, loras=[{"ref": LORA.ref.repo_id, "weight": 0.3}],
+            api_name="/generate_image",
+        )  # fmt: skip
+        assert recipe["image"] == hashlib.sha256(png(4)).hexdigest()
+        assert recipe["strength"] == 0.5
+        assert recipe["loras"][0]["weight"] == 0.3
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -171,6 +188,10 @@ def test_generate_image_gives_a_file_with_its_text_intact_and_the_recipe(client:
         ({"prompt": "x", "width": 63}, "multiple of 8"),
         ({"prompt": "x", "scheduler": "Magic"}, "cannot use the scheduler"),
         ({"prompt": "x", "model": "no/such"}, "There is no model"),
+        ({"prompt": "x", "image": "not base64!"}, "is no base64 text"),
+        ({"prompt": "x", "image": {"path": "/etc/passwd"}}, "has to be a file uploaded with this call"),
+        ({"prompt": "x", "loras": [{"weight": 1}]}, "Each of loras has to be"),
+        ({"prompt": "x", "loras": [{"ref": "no/such"}]}, "is not on this machine"),
     ],
 )
 def test_generate_image_refuses_with_a_sentence(client: Client, arguments: dict[str, Any], says: str) -> None:
