@@ -98,7 +98,8 @@ class ImageSettings:
     """What to draw and how. `None` and "" mean the model's own default; a finished picture has every value filled in.
 
     `image` and `mask` are the bytes of picture files: with `image` alone it is image to image, with both it is inpainting,
-    where white in the mask is what may change. `prompt_in_file` False keeps the prompts out of the PNG.
+    where white in the mask is what may change. `prompt_in_file` False keeps the prompts out of the PNG,
+    `previews` False spares the engine what nobody looks at.
     """
 
     prompt: str
@@ -116,6 +117,7 @@ class ImageSettings:
     loras: tuple[Lora, ...] = ()
     control: Control | None = None
     prompt_in_file: bool = True
+    previews: bool = True
 
     def record(self) -> dict[str, object]:
         """Every setting that decides the pixels, as plain values; pictures by their hash."""

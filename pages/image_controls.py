@@ -37,6 +37,7 @@ class Controls(NamedTuple):
     seed: str | float | None = ""
     batch: float = 1
     keep_prompt: bool = True
+    previews: bool = True
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class ControlsView:
     seed: gr.Textbox
     batch: gr.Slider
     keep_prompt: gr.Checkbox
+    previews: gr.Checkbox
     fitted: gr.State
 
     def fits(self) -> list[Any]:
@@ -69,7 +71,7 @@ class ControlsView:
         """The components whose values make `Controls`."""
         return [
             self.style, self.negative, self.width, self.height, self.steps, self.guidance, self.scheduler, self.seed,
-            self.batch, self.keep_prompt,
+            self.batch, self.keep_prompt, self.previews,
         ]  # fmt: skip
 
 
@@ -105,9 +107,10 @@ class ControlsPanel:
             seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="image-seed")
             batch = gr.Slider(1, 4, value=1, step=1, label="Pictures at once", elem_id="image-batch")
             keep_prompt = gr.Checkbox(value=True, label="Write the prompt into the file")
+            previews = gr.Checkbox(value=True, label="Preview while drawing")
         return ControlsView(
             which, about, quality, style, negative, width, height, steps, guidance, scheduler, seed, batch, keep_prompt,
-            gr.State(None),
+            previews, gr.State(None),
         )  # fmt: skip
 
     def wire(self, view: ControlsView, shared: Shared) -> None:
@@ -203,6 +206,7 @@ def settings_of(prompt: str, controls: Controls, *, guided: bool) -> ImageSettin
             seed=None if seed is None else int(seed),
             batch=int(controls.batch),
             prompt_in_file=bool(controls.keep_prompt),
+            previews=bool(controls.previews),
         )
     except (TypeError, ValueError, OverflowError) as error:
         raise UserInputError("The settings have to be numbers.") from error

@@ -82,6 +82,7 @@ class ImagesApi:
                 image=bytes_of(image, "image"),
                 mask=bytes_of(mask, "mask"),
                 loras=self._loras(ref, loras or []),
+                previews=False,
             )
             drawing = self.router.start(ref, settings)
             try:

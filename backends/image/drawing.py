@@ -191,7 +191,8 @@ class _Watch:
         if self._drawing.stop_wanted:
             self._drawing.change(**changes)
             raise _Stopped(finished())
-        preview = self._previews.due(finished) if self._number < mine else None
+        wanted = self._drawing.settings.previews and self._number < mine
+        preview = self._previews.due(finished) if wanted else None
         if preview is not None:
             changes["preview"] = preview
         self._drawing.change(**changes)
