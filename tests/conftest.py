@@ -24,7 +24,7 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
 )
 
-pytest_plugins = ("tests.hub_server.fixtures",)
+pytest_plugins = ("tests.hub_server.fixtures", "tests.transformers_server")
 
 
 @pytest.fixture(autouse=True)

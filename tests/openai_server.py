@@ -106,12 +106,14 @@ class OpenAiServer:
 
 
 def same_words(payload: dict[str, Any]) -> dict[str, Any]:
-    """A small request's answer that only the seed decides."""
+    """A small request's answer that only the seed decides; a picture counts as 64 tokens."""
     message = {"role": "assistant", "content": f"word {payload.get('seed')}"}
     choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": "length"}
     if payload.get("logprobs"):
         choice["logprobs"] = {"content": [{"token": "word", "logprob": -0.1}]}
-    return {"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}
+    content = payload["messages"][-1]["content"]
+    pictures = sum(part["type"] == "image_url" for part in content) if isinstance(content, list) else 0
+    return {"choices": [choice], "usage": {"prompt_tokens": 3 + 64 * pictures, "completion_tokens": 1}}
 
 
 @contextmanager

@@ -126,7 +126,8 @@ class ServedModels:
             if self._looked is not None and monotonic() - self._looked < FRESH_SECONDS:
                 return
             found = self._asked()
-            self._complete = found is not None and not self._target.provider
+            # An empty list says nothing: some servers list what is cached, not what they were started with.
+            self._complete = bool(found) and not self._target.provider
             models = {served.ref(self._target.host): served for served in found or ()}
             # Names that were typed stay, where the list is not all there is.
             self._served = models if self._complete else {**self._served, **models}

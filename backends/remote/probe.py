@@ -118,9 +118,13 @@ _Ask = Callable[..., dict[str, Any]]
 
 
 def _seed(ask: _Ask) -> _Asked:
-    first, second = ask(seed=11), ask(seed=11)
-    same = _text(first) == _text(second)
-    return same, "" if same else "the host takes a seed, but the same seed gave two answers", first
+    # Hot, so that two draws without a seed would hardly be the same.
+    first, second, other = (ask(seed=seed, temperature=2.0) for seed in (11, 11, 12))
+    if _text(first) != _text(second):
+        return False, "the host takes a seed, but the same seed gave two answers", first
+    if _text(first) == _text(other):
+        return False, "the host answers the same whatever the seed, so it may not sample at all", first
+    return True, "", first
 
 
 def _stop(ask: _Ask) -> _Asked:
@@ -134,9 +138,13 @@ def _logprobs(ask: _Ask) -> _Asked:
 
 
 def _images(ask: _Ask) -> _Asked:
+    # Some servers take a picture for a model without eyes and leave it out: what they count shows it.
+    text = {"type": "text", "text": "Write any word."}
     picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_PIXEL}"}}
-    content = [{"type": "text", "text": "Write any word."}, picture]
-    return True, "", ask(messages=[{"role": "user", "content": content}], max_tokens=1)
+    without = ask(messages=[{"role": "user", "content": [text]}], max_tokens=1)
+    answer = ask(messages=[{"role": "user", "content": [text, picture]}], max_tokens=1)
+    read = (_prompt_tokens(answer) or 0) > (_prompt_tokens(without) or 0)
+    return read, "" if read else "the host takes pictures, but does not show that the model reads them", answer
 
 
 _ASK: dict[Ability, Callable[[_Ask], _Asked]] = {
@@ -209,6 +217,11 @@ def _message(answer: dict[str, Any]) -> dict[str, Any]:
 def _text(answer: dict[str, Any]) -> tuple[object, object]:
     message = _message(answer)
     return message.get("content"), message.get("reasoning_content") or message.get("reasoning")
+
+
+def _prompt_tokens(answer: dict[str, Any]) -> int | None:
+    usage = answer.get("usage")
+    return _context(usage.get("prompt_tokens")) if isinstance(usage, dict) else None
 
 
 def _reasons(answer: dict[str, Any]) -> bool:

@@ -328,6 +328,15 @@ def test_a_seed_that_is_taken_and_not_kept_to_is_found_out(server: OpenAiServer)
     assert "seed" not in server.streams()[0].json
 
 
+def test_a_server_that_answers_the_same_whatever_the_seed_is_found_out(server: OpenAiServer) -> None:
+    server.tried = lambda payload: {"choices": [{"message": {"content": "always"}}]}
+    remote = engine(server.url)
+    ref = remote.pin(NAME)
+    list(remote.prepare(ref))
+    assert not remote.capabilities(ref).seed
+    assert "whatever the seed" in remote.capabilities(ref).reason("seed")
+
+
 def test_what_the_server_refuses_is_off_with_its_reason(server: OpenAiServer) -> None:
     def strict(payload: dict[str, object]) -> object:
         allowed = {"model", "messages", "max_tokens", "temperature"}
