@@ -21,6 +21,8 @@ if os.environ.get("SPACES_ZERO_GPU"):
 import gradio as gr
 
 from backends.bundled.image import image_folders
+from backends.evidence.facts import LocalFacts
+from backends.evidence.service import EvidenceOf
 from backends.feedback.build import build_feedback, is_ephemeral
 from backends.gallery.store import SqlitePictures
 from backends.hub.catalog import Catalog
@@ -35,12 +37,14 @@ from components.chip import chip
 from components.theme import STYLESHEET, head, theme
 from core.address import Address
 from core.errors import AppError
+from core.evidence import Evidence
 from core.protocols import ChatRouter, FeedbackStore, HubCatalog, ImageRouter, PictureStore, RemoteModels
 from core.settings import Settings
 from pages.battle import BattlePage
 from pages.card import CardPage
 from pages.chat import ChatPage
 from pages.chat_api import ChatApi
+from pages.evidence import EvidencePage
 from pages.feedback import FeedbackPage
 from pages.gallery import GalleryPage
 from pages.image_battle import ImageBattlePage
@@ -68,6 +72,7 @@ class Services:
     images: ImageRouter | None = None
     pictures: PictureStore | None = None
     remote: RemoteModels | None = None
+    evidence: Evidence | None = None
 
 
 def build_services(settings: Settings) -> Services:
@@ -126,7 +131,13 @@ def build_services(settings: Settings) -> Services:
         images=images,
         pictures=SqlitePictures(settings.data_dir / "pictures", settings.gallery_limit),
         remote=chat.remote,
+        evidence=EvidenceOf(store, lambda: _dataset_of(store), LocalFacts(chat.catalog.search)),
     )
+
+
+def _dataset_of(store: FeedbackStore) -> tuple[str, str | None]:
+    status = store.status()
+    return status.dataset, status.last_commit
 
 
 def place_models(services: Services) -> None:
@@ -156,6 +167,7 @@ def build(services: Services) -> gr.Blocks:
         ImageBattlePage(services.images, store, services.secret, images.keep) if services.images and images else None
     )
     feedback = FeedbackPage(router, store, services.secret)
+    evidence = EvidencePage(services.evidence) if services.evidence else None
     remote = RemotePage(router, services.remote, services.local_models) if services.remote else None
     with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 86_400)) as demo:
         with gr.Row(elem_id="header"):
@@ -183,8 +195,10 @@ def build(services: Services) -> gr.Blocks:
                         gallery_view = gallery.build() if gallery else None
                     with images_view.after_stage:
                         best_view = best.build()
-            with gr.Tab("Feedback", id="feedback") as feedback_tab:
-                feedback_view = feedback.build()
+            with gr.Tab("Feedback", id="feedback") as feedback_tab, gr.Tabs(elem_id="feedback-tabs"):
+                with gr.Tab("Rows", id="rows"):
+                    feedback_view = feedback.build()
+                evidence_view = evidence.build() if evidence else None
         shared = Shared(
             tabs=tabs,
             pinned=gr.State(None),
@@ -215,6 +229,8 @@ def build(services: Services) -> gr.Blocks:
                 grid.wire(grid_view, images_view, shared)
                 gallery.wire(gallery_view, images_view, shared)
         feedback.wire(feedback_view, chat_view, shared, feedback_tab, demo)
+        if evidence and evidence_view:
+            evidence.wire(evidence_view)
     demo.queue(max_size=200, default_concurrency_limit=8)
     return demo
 

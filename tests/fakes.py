@@ -223,6 +223,7 @@ class FakeStore:
                 query.rater in (None, columns["rater"])
                 and query.source in ("", columns["source"])
                 and query.outcome in ("", columns.get("outcome"))
+                and query.comparison_id in ("", columns["comparison_id"])
                 and query.text.lower() in str(columns).lower()
             )
 
@@ -374,13 +375,16 @@ def services(router: FakeRouter | None = None, store: FakeStore | None = None, i
 
     from app import Services
     from backends.gallery.store import SqlitePictures
+    from tests.fake_evidence import evidence_of
 
+    store = store or FakeStore()
     return Services(
         FakeCatalog(),
         router or FakeRouter(),
-        store or FakeStore(),
+        store,
         "salt",
         "http://127.0.0.1:9",
         images=images or FakeImages(),
         pictures=SqlitePictures(Path(tempfile.mkdtemp(prefix="proving-tests-pictures-")), 200),
+        evidence=evidence_of(store),
     )

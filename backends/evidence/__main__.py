@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +19,8 @@ from core.export import FORMATS, ExportOrder, View
 def main(arguments: Sequence[str]) -> int:
     """Print what the votes say, or export; 1 and a sentence when that cannot be done."""
     asked = _parser().parse_args(arguments)
-    # The command's own environment: this module is a program beside the app, and nothing imports it.
-    source = PublishedDataset(
-        asked.dataset, token=os.environ.get("HF_TOKEN") or None, endpoint=os.environ.get("HF_ENDPOINT") or None
-    )
+    # huggingface_hub finds the token and the endpoint itself, as its own commands do.
+    source = PublishedDataset(asked.dataset)
     evidence = EvidenceOf(source, lambda: (asked.dataset, source.commit))
     try:
         if asked.export:

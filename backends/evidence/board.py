@@ -106,11 +106,11 @@ def _duels(votes: Votes, wanted: VoteFilter, rows: Sequence[Group]) -> Duels:
         wons.append(np.array(won, np.float64))
         sides = [np.array([style or (0, 0, 0, 0) for style in side], np.float64) for side in (left_style, right_style)]
         looks.append(difference(*sides))
-    sides = np.concatenate(lefts), np.concatenate(rights)
-    won, look = np.concatenate(wons), np.concatenate(looks)
+    first, second = np.concatenate(lefts), np.concatenate(rights)
+    result, look = np.concatenate(wons), np.concatenate(looks)
     # The bootstrap deals weights in this order, and a published dataset has its votes in another one.
-    order = np.lexsort((*look.T, won, *sides))
-    return Duels(len(rows), sides[0][order], sides[1][order], won[order], look[order])
+    order = np.lexsort((*look.T, result, second, first))
+    return Duels(len(rows), first[order], second[order], result[order], look[order])
 
 
 def _board(

@@ -24,7 +24,7 @@ from tests.serving import served
 
 NAMES = {
     "/search_models", "/model_card", "/chat", "/generate_image", "/submit_preference", "/submit_rating",
-    "/feedback_status",
+    "/feedback_status", "/leaderboard",
 }  # fmt: skip
 PARAMETERS = {
     "/search_models": [
@@ -46,6 +46,9 @@ PARAMETERS = {
         "mask", "strength", "loras",
     ],
     "/feedback_status": [],
+    "/leaderboard": [
+        "kind", "campaign", "models", "prompt", "rater", "since", "until", "blind_only", "leaked", "merge", "style",
+    ],
 }  # fmt: skip
 
 ROUTER, STORE = FakeRouter(), FakeStore()
@@ -263,6 +266,36 @@ def test_feedback_status(client: Client) -> None:
         "saved", "waiting", "pushed", "refused", "dataset", "last_commit", "last_error", "oldest_waiting_s",
     }  # fmt: skip
     assert status["saved"] == len(STORE.kept)
+
+
+def test_leaderboard(client: Client) -> None:
+    from tests.contract.test_evidence_published import votes
+
+    rows = votes(60)
+    STORE.save(rows)
+    try:
+        board = client.predict(api_name="/leaderboard")
+        assert [set(record) >= {
+            "contender", "model", "revision", "adapter", "settings", "rating", "low", "high", "votes", "rank",
+        } for record in board] == [True] * 3  # fmt: skip
+        assert [record["settings"]["temperature"] for record in board if record["model"] == "org/model-a"] == [0.1, 0.9]
+        assert "seed" not in board[0]["settings"]
+        merged = client.predict(merge=["settings"], style=True, api_name="/leaderboard")
+        assert [record["model"] for record in merged] == ["org/model-a", "org/model-b"]
+        assert client.predict("image", api_name="/leaderboard") == []
+        assert client.predict(campaign="none such", api_name="/leaderboard") == []
+        for wrong, says in (
+            ({"kind": "video"}, "chat or image"),
+            ({"merge": ["seeds"]}, "can be merged"),
+            ({"since": "yesterday"}, "2026-11-21"),
+            ({"blind_only": "yes"}, "true or false"),
+            ({"models": "org/model-a"}, "list of texts"),
+        ):
+            with pytest.raises(AppError, match=says):
+                client.predict(**wrong, api_name="/leaderboard")
+    finally:
+        for row in rows:
+            STORE.withdraw(row.provenance.id)
 
 
 def test_the_same_are_mcp_tools_and_work(url: str) -> None:

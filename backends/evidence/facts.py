@@ -1,0 +1,39 @@
+"""What this machine knows of a contender's model beside the votes: its size. Asks nobody far away."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from core.catalog import SearchPage, SearchQuery
+from core.evidence import Facts
+
+MOST_MODELS = 200
+FRESH_SECONDS = 60.0
+
+
+class LocalFacts:
+    """Parameters and memory from the catalogue of this machine, listed at most once a minute."""
+
+    def __init__(self, search: Callable[[SearchQuery], SearchPage]) -> None:
+        self._search = search
+        self._known: dict[tuple[str, str | None], Facts] = {}
+        self._until = 0.0
+        self._lock = threading.Lock()
+
+    def __call__(self, model: str, revision: str | None) -> Facts:
+        """Facts of exactly that commit; of any commit here when several were merged."""
+        with self._lock:
+            if time.monotonic() > self._until:
+                self._known = self._listed()
+                self._until = time.monotonic() + FRESH_SECONDS
+            return self._known.get((model, revision)) or Facts()
+
+    def _listed(self) -> dict[tuple[str, str | None], Facts]:
+        known: dict[tuple[str, str | None], Facts] = {}
+        for row in self._search(SearchQuery(source="local", limit=MOST_MODELS)).rows:
+            facts = Facts(parameters=row.params, memory_bytes=row.memory_bytes)
+            known[row.repo_id, row.revision] = facts
+            known.setdefault((row.repo_id, None), facts)
+        return known

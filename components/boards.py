@@ -1,0 +1,147 @@
+"""The leaderboard and agreement as a person reads them: the sentence first, then the plot, then the table."""
+
+from __future__ import annotations
+
+from html import escape
+
+from components.numbers import bytes_of, parameters
+from components.plots import Interval, dots, heat_map, intervals, over_days
+from core.evidence import Agreement, AgreementOf, Leaderboard, RaterHealth, Share, Standing
+
+MOST_SHOWN = 30
+CANNOT_TELL = (
+    '<span class="pg-tag" title="Its interval overlaps another, or it has fewer than ten votes">cannot tell</span>'
+)
+
+
+def leaderboard_html(board: Leaderboard) -> str:
+    """Everything of a leaderboard; what to do when it is empty."""
+    if not board.standings:
+        return f'<div class="pg-empty"><b>Nothing to rank.</b><p>{escape(board.reading)}</p></div>{_days(board)}'
+    shown = board.standings[:MOST_SHOWN]
+    names = [row.contender for row in shown]
+    plot = intervals(
+        [Interval(row.contender, row.rating, row.low, row.high, row.rank is not None) for row in shown], "points"
+    )
+    style = ""
+    if board.style:
+        parts = " · ".join(
+            f"{effect.name} {effect.points:+.0f} [{effect.low:+.0f}, {effect.high:+.0f}]" for effect in board.style
+        )
+        style = (
+            f'<p class="pg-meta">Style held constant. One standard deviation more of it than the other answer is worth, in '
+            f"points: {escape(parts)}</p>"
+        )
+    notes = "".join(f"<li>{escape(note)}</li>" for note in board.notes)
+    more = len(board.standings) - len(shown)
+    return (
+        f'<p class="pg-lead">{escape(board.reading)}</p>{plot}{style}'
+        f'<p class="pg-meta">Bradley-Terry with ties as half a win, mean 1,000; 400 points are odds of ten to one. Intervals '
+        f"hold 95 % of {board.rounds} resampled collections. A place is given only where intervals do not touch.</p>"
+        + (f'<ul class="pg-notes">{notes}</ul>' if notes else "")
+        + _table(shown)
+        + (f'<p class="pg-meta">{more} more below these; filter to see them.</p>' if more else "")
+        + f"<h3>Who won against whom</h3>{heat_map(names, [row[:MOST_SHOWN] for row in board.share[:MOST_SHOWN]], board.met)}"
+        + _scatter(shown)
+        + f"<h3>Votes over time</h3>{_days(board)}"
+    )
+
+
+def agreement_html(found: Agreement) -> str:
+    """What to know before the votes are trusted, then the figures."""
+    if not found.votes:
+        return f'<div class="pg-empty"><b>Nothing to measure.</b><p>{escape(found.findings[0])}</p></div>'
+    said = "".join(f"<li>{escape(finding)}</li>" for finding in found.findings[1:])
+    raters = "".join(_rater(row) for row in found.raters[:MOST_SHOWN])
+    more = len(found.raters) - MOST_SHOWN
+    return (
+        f'<p class="pg-lead">{escape(found.findings[0])}</p>'
+        + (f'<ul class="pg-notes">{said}</ul>' if said else "")
+        + _questions("Question", found.questions)
+        + (f"<h3>By pair</h3>{_questions('Pair', found.pairs)}" if found.pairs else "")
+        + '<h3>Reviewers</h3><table class="pg-results pg-board"><thead><tr><th>Reviewer</th><th class="n">Votes</th>'
+        '<th class="n">Left side</th><th class="n">Longer answer</th><th class="n">Seconds</th>'
+        '<th class="n">Agrees</th><th class="n">Gold</th><th>What to do</th></tr></thead><tbody>'
+        f"{raters}</tbody></table>"
+        + (f'<p class="pg-meta">{more} more reviewers.</p>' if more > 0 else "")
+        + '<p class="pg-meta">Shares are of decided votes, with 95 % intervals on hover. Agrees: with the other reviewers of '
+        "the same item. Gold: questions with a known answer; none have been asked yet.</p>"
+    )
+
+
+def _table(rows: tuple[Standing, ...]) -> str:
+    body = "".join(_standing(row) for row in rows)
+    return (
+        '<table class="pg-results pg-board"><thead><tr><th class="n">Place</th><th>Contender</th><th class="n">Rating</th>'
+        '<th class="n">95 % interval</th><th class="n">Votes</th><th class="n">Won · lost · tied</th>'
+        '<th class="n">Parameters</th><th class="n">Memory</th><th class="n">First token</th><th class="n">Tokens/s</th>'
+        f"</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _standing(row: Standing) -> str:
+    facts = row.facts
+    place = CANNOT_TELL if row.rank is None else str(row.rank)
+    repo = f'<span class="pg-meta">{escape(row.model or "")}</span>'
+    first = "–" if facts.first_token_s is None else f"{facts.first_token_s:.2f} s"
+    speed = "–" if facts.tokens_per_s is None else f"{facts.tokens_per_s:.1f}"
+    return (
+        f'<tr><td class="n" data-label="Place">{place}</td><td class="pg-name">{escape(row.contender)}<br>{repo}</td>'
+        f'<td class="n" data-label="Rating">{row.rating:.0f}</td>'
+        f'<td class="n" data-label="95 %">{row.low:.0f} to {row.high:.0f}</td>'
+        f'<td class="n" data-label="Votes">{row.votes:,}</td>'
+        f'<td class="n" data-label="Won · lost · tied">{row.wins:,} · {row.losses:,} · {row.ties:,}</td>'
+        f'<td class="n" data-label="Parameters">{parameters(facts.parameters)}</td>'
+        f'<td class="n" data-label="Memory">{bytes_of(facts.memory_bytes)}</td>'
+        f'<td class="n" data-label="First token">{first}</td><td class="n" data-label="Tokens/s">{speed}</td></tr>'
+    )
+
+
+def _scatter(rows: tuple[Standing, ...]) -> str:
+    sized = [(row.contender, row.facts.parameters / 1e9, row.rating) for row in rows if row.facts.parameters]
+    fast = [(row.contender, row.facts.first_token_s, row.rating) for row in rows if row.facts.first_token_s]
+    plots = dots(sized, "parameters, billions", "rating") + dots(fast, "seconds to the first token", "rating")
+    return f"<h3>Rating against size and latency</h3>{plots}" if plots else ""
+
+
+def _days(board: Leaderboard) -> str:
+    return over_days(board.days, "Votes")
+
+
+def _questions(title: str, rows: tuple[AgreementOf, ...]) -> str:
+    body = "".join(
+        f'<tr><td class="pg-name">{escape(row.name)}</td><td class="n" data-label="Items">{row.items:,}</td>'
+        f'<td class="n" data-label="Votes">{row.votes:,}</td>'
+        f'<td class="n" data-label="Same answer">{"–" if row.percent is None else f"{row.percent:.0%}"}</td>'
+        f'<td class="n" data-label="Alpha">{"–" if row.alpha is None else f"{row.alpha:.2f}"}</td>'
+        f"<td>{escape(row.reading)}</td></tr>"
+        for row in rows
+    )
+    return (
+        f'<table class="pg-results pg-board"><thead><tr><th>{title}</th><th class="n">Items</th><th class="n">Votes</th>'
+        '<th class="n">Same answer</th><th class="n" title="Krippendorff&#39;s alpha: 1 is perfect, 0 is chance">Alpha</th>'
+        f"<th>Reading</th></tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _rater(row: RaterHealth) -> str:
+    seconds = "–" if row.seconds is None else f"{row.seconds:.1f}"
+    gold = "–" if row.gold is None else f"{row.gold:.0%}"
+    return (
+        f'<tr><td class="pg-name">{escape(row.rater)}</td><td class="n" data-label="Votes">{row.votes:,}</td>'
+        f'<td class="n" data-label="Left side" title="{_hover(row.left)}">{_share(row.left)}</td>'
+        f'<td class="n" data-label="Longer answer" title="{_hover(row.longer)}">{_share(row.longer)}</td>'
+        f'<td class="n" data-label="Seconds">{seconds}</td>'
+        f'<td class="n" data-label="Agrees" title="{_hover(row.agrees)}">{_share(row.agrees)}</td>'
+        f'<td class="n" data-label="Gold">{gold}</td><td>{escape(row.advice) or "Nothing."}</td></tr>'
+    )
+
+
+def _share(share: Share) -> str:
+    return "–" if share.value is None else f"{share.value:.0%}"
+
+
+def _hover(share: Share) -> str:
+    if share.low is None or share.high is None:
+        return "Nothing to count yet"
+    return f"{share.count:,} of {share.total:,}, between {share.low:.0%} and {share.high:.0%}"
