@@ -15,6 +15,8 @@ from core.errors import AppError
 from tests.serving import wait_until
 from tests.transformers_server import SAYS, TEXT, TINY, Serving
 
+# The server imports torch and transformers anew, which a loaded machine takes its time for.
+pytestmark = pytest.mark.timeout(600)
 ASKED = (Message("user", "Say it."),)
 GREEDY = GenerationSettings(temperature=0, max_new_tokens=24)
 
