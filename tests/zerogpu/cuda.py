@@ -37,6 +37,7 @@ def stand_in_for_the_gpu() -> None:
 
         torch.set_num_threads(1)
         torch.Generator = _generator(torch.Generator)
+        _let_scalars_be_anywhere()
         _in_every_thread(its_torch.enter_mode)
 
     its_torch.unpatch = unpatch
@@ -68,6 +69,35 @@ def _generator(real: type) -> type:
             return torch.device(self._believed)
 
     return Generator
+
+
+def _let_scalars_be_anywhere() -> None:
+    """CUDA takes a number that is a tensor of the processor beside its own; `spaces` has no need to know that."""
+    import torch
+    from spaces.zero.torch import patching
+    from torch.utils._pytree import tree_flatten, tree_map_only
+
+    mode = patching.ZeroGPUFunctionMode
+    strict = mode.__torch_function__
+
+    def lenient(self: Any, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [value for value in tree_flatten((args, kwargs))[0] if isinstance(value, torch.Tensor)]
+        if len(tensors) > 1 and len({value in patching.cuda_aliases for value in tensors}) == 2:
+            with torch._C.DisableTorchFunction():
+                args, kwargs = tree_map_only(torch.Tensor, _scalar_on_cuda, (args, kwargs))
+        return strict(self, func, types, args, kwargs)
+
+    mode.__torch_function__ = lenient
+
+
+def _scalar_on_cuda(value: Any) -> Any:
+    from spaces.zero.torch import patching
+
+    if value in patching.cuda_aliases or value.dim():
+        return value
+    fake = patching.empty_fake(value)
+    patching.cuda_aliases[fake] = value
+    return fake
 
 
 def _in_every_thread(enter: Any) -> None:

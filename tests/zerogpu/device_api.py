@@ -6,14 +6,12 @@ It answers the calls of `spaces/zero/api.py` and keeps books of them, so that a 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from multiprocessing import process
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from urllib.parse import parse_qsl, urlsplit
 from uuid import uuid4
@@ -95,10 +93,10 @@ class DeviceApi:
 
     def end_workers(self) -> None:
         """Kill every worker it ever allowed that is still there; `spaces` makes a new one for the next call."""
-        for pid in set(self._pids.values()):
-            _kill_child(pid)
-        # A call that finds one dying would be told that its work was aborted.
-        wait_until(lambda: not any(_is_running(pid) for pid in self._pids.values()), 60, "a worker did not end")
+        pids = set(self._pids.values())
+        _kill(pids)
+        # A call that takes one for alive would be told that its work was aborted.
+        wait_until(lambda: not _running(pids), 60, "a worker did not end")
         self._pids.clear()
 
     def wait_released(self, seconds: float = 60.0) -> None:
@@ -185,19 +183,15 @@ class DeviceApi:
     def _time_is_up(self, grant: Grant) -> None:
         if not grant.released and grant.pid is not None:
             grant.killed = True
-            _kill_child(grant.pid)
+            _kill({grant.pid})
 
 
-def _kill_child(pid: int) -> None:
-    if _is_running(pid):
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+def _kill(pids: Collection[int]) -> None:
+    for worker in _running(pids):
+        worker.kill()
 
 
-def _is_running(pid: int) -> bool:
-    """Whether the number is that of a child of this process which has not ended."""
-    try:
-        state, parent = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[:2]
-    except OSError:
-        return False
-    return state not in "ZX" and int(parent) == os.getpid()
+def _running(pids: Collection[int]) -> list[BaseProcess]:
+    """The workers among the children of this process whose end multiprocessing has not noticed yet."""
+    children = process._children.copy()  # type: ignore[attr-defined]
+    return [child for child in children if child.pid in pids and child._popen.returncode is None]

@@ -26,10 +26,18 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(autouse=True)
 def device_api() -> Iterator[DeviceApi]:
-    """The device service with empty books; afterwards every worker is ended and nothing is placed."""
+    """The device service with empty books; afterwards every worker is ended, so that the next test's are its own."""
     _API.grants.clear()
     _API.refuse = lambda seconds: None
     _API.limit_factor = 100.0
     yield _API
     _API.end_workers()
+    # What still ran was aborted with its worker; its last call to the service is not the next test's.
+    _API.wait_released()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _nothing_placed_before() -> Iterator[None]:
+    """A file of tests places its own models; what is packed by a launch stays until its end."""
+    yield
     forget()
