@@ -120,6 +120,17 @@ def _load(
     sizes = memory.part_sizes(folder, device)
     place: Placement = "whole" if device == "cpu" else memory.placement(sizes, free, _work(folder))
     log.info("%s: %s on %s, %.1f GB of weights", ref, place, device, sum(sizes.values()) / 1e9)
+    put(base, place, device)
+    return LoadedPipeline(ref, base, facts, dtype, device, place)
+
+
+def put(base: Any, place: Placement, device: str) -> None:
+    """Move a pipeline that was loaded on the processor to where its parts wait.
+
+    Attention stays torch's own: it already picks the fastest kernel that gives the same pictures.
+    """
+    import torch
+
     if place == "whole":
         base.to(device)
     elif place == "part by part":
@@ -129,9 +140,9 @@ def _load(
             onload_device=torch.device(device),
             offload_device=torch.device("cpu"),
             offload_type="leaf_level",
-            use_stream=True,
+            # The next layer comes while this one computes.
+            use_stream=device != "cpu",
         )
-    return LoadedPipeline(ref, base, facts, dtype, device, place)
 
 
 def _work(folder: Path) -> int:

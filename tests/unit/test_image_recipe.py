@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from dataclasses import replace
 
 import pytest
 
-from core.images import ImageSettings, Lora
+from core.images import Control, ImageSettings, Lora
 from core.recipe import (
     PARAMETERS_KEY,
     RECIPE_KEY,
@@ -41,6 +42,44 @@ RECIPE = Recipe(SETTINGS, REF, "org/model", "CPU", "float32", "done", (("proving
 def test_json_round_trip_is_exact() -> None:
     assert recipe_in(chunks_of(RECIPE)) == RECIPE
     assert without_seed(RECIPE).settings.seed is None
+
+
+def test_adapters_and_pictures_that_were_used_are_in_the_recipe() -> None:
+    """The pictures by their hashes alone: who draws it again has to give them."""
+    control = Control(ModelRef("org/net", "d" * 40), b"picture", 0.8, 0.1, 0.9, "canny")
+    settings = replace(
+        SETTINGS, image=b"one", mask=b"two", control=control, loras=(Lora(REF, -0.5, "a/b.safetensors"),)
+    )
+    found = recipe_from_json(chunks_of(replace(RECIPE, settings=settings))[RECIPE_KEY])
+    assert found is not None and found.settings.loras == settings.loras
+    assert found.settings.control == replace(control, image=b"")
+    assert found.inputs == tuple(
+        (name, hashlib.sha256(data).hexdigest())
+        for name, data in (("image", b"one"), ("mask", b"two"), ("control", b"picture"))
+    )
+    line = parameters_line(replace(RECIPE, settings=settings))
+    assert 'ControlNet 0: "Module: canny, Model: org/net [dddddddd], Weight: 0.8, Guidance Start: 0.1' in line
+    read = recipe_from_parameters(line)
+    assert read is not None and read.settings.steps == 20
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ref": "org/net"},
+        {"ref": 7},
+        {"scale": "much"},
+        {"scale": 1e9},
+        {"start": None},
+        {"preprocess": "depth"},
+        {"preprocess": ["canny"]},
+    ],
+)
+def test_a_control_that_makes_no_sense_is_left_out(changes: dict[str, object]) -> None:
+    control = Control(REF, b"picture").as_dict() | changes
+    found = recipe_from_json(json.dumps(RECIPE.record() | {"control": control, "image": "../../etc", "mask": 5}))
+    assert found is not None and found.settings.control is None
+    assert [name for name, _ in found.inputs] == ["control"]
 
 
 def test_the_parameters_line_round_trips_what_it_can_hold() -> None:

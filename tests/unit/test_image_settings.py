@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.errors import UserInputError
-from core.images import ImageCapabilities, ImageSettings, Lora, check_image_settings, fitted_size
+from core.images import Control, ImageCapabilities, ImageSettings, Lora, check_image_settings, fitted_size
 from core.refs import ModelRef
 
 CAN = ImageCapabilities(512, 512, 128, 2048, 8, 20, 7.5, ("Euler", "DDIM"), "Euler", image_to_image=True, inpaint=True)
@@ -39,11 +39,35 @@ def test_what_is_not_given_becomes_the_models_own() -> None:
         ({"image": b"i", "strength": 0.02}, "leaves none to draw"),
         ({"image": b"i", "strength": 1.5}, "Strength"),
         ({"loras": (Lora(ModelRef("org/lora", "a" * 40)),)}, "cannot do that"),
+        ({"control": Control(ModelRef("org/net", "a" * 40), b"c")}, "cannot do that"),
     ],
 )
 def test_what_cannot_be_drawn_is_refused(changes: dict[str, object], sentence: str) -> None:
     with pytest.raises(UserInputError, match=sentence):
         check_image_settings(replace(ASKED, **changes), CAN)
+
+
+ABLE = replace(CAN, loras=True, controlnet=True)
+LORA = Lora(ModelRef("org/lora", "a" * 40))
+CONTROL = Control(ModelRef("org/net", "b" * 40), b"picture")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"loras": (LORA,) * 9}, "9 LoRAs were asked for; at most 8"),
+        ({"loras": (LORA, replace(LORA, weight=0.5))}, "org/lora is there twice"),
+        ({"loras": (replace(LORA, weight=float("nan")),)}, "weight of org/lora has to be between -10 and 10"),
+        ({"control": replace(CONTROL, image=b"")}, "Give it a control picture"),
+        ({"control": replace(CONTROL, scale=float("inf"))}, "scale has to be between 0 and 2"),
+        ({"control": replace(CONTROL, start=0.5, end=0.5)}, "Its end has to come after its start"),
+    ],
+)
+def test_adapters_that_cannot_be_used_are_refused(changes: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UserInputError, match=sentence):
+        check_image_settings(replace(ASKED, **changes), ABLE)
+    fine = replace(ASKED, loras=(LORA, replace(LORA, file="other.safetensors")), control=CONTROL)
+    assert check_image_settings(fine, ABLE).control == CONTROL
 
 
 def test_a_feature_that_is_off_says_why() -> None:

@@ -18,6 +18,12 @@ def test_defaults_need_no_environment() -> None:
     assert settings.data_dir == Path("data").resolve()
 
 
+def test_the_labels_that_block_are_a_list() -> None:
+    settings = Settings.from_env({"PROVING_IMAGE_CLASSIFIER_LABELS": " NSFW, porn ,,nsfw"})
+    assert settings.image_classifier_labels == ("nsfw", "porn")
+    assert Settings.from_env({}).image_classifier_labels == ()
+
+
 def test_a_space_listens_on_every_address() -> None:
     assert Settings.from_env({"SPACE_ID": "me/space"}).host == "0.0.0.0"
     assert Settings.from_env({"SPACE_ID": "me/space", "GRADIO_SERVER_NAME": "127.0.0.1"}).host == "127.0.0.1"
@@ -30,6 +36,10 @@ def test_a_space_listens_on_every_address() -> None:
         ({"PORT": "0"}, "PORT has to be between"),
         ({"PROVING_ORPHAN_SECONDS": "nan"}, "between"),
         ({"PROVING_LOCAL_ONLY": "maybe"}, "0 or 1"),
+        (
+            {"PROVING_IMAGE_CLASSIFIER_THRESHOLD": "0"},
+            "PROVING_IMAGE_CLASSIFIER_THRESHOLD has to be between 0.01 and 1",
+        ),
         ({"PROVING_DATASET": "../etc"}, "PROVING_DATASET"),
         ({"PROVING_DATASET": "no-owner"}, "owner"),
         ({"PROVING_DATSET": "me/x"}, "PROVING_DATSET is not a setting"),
