@@ -159,7 +159,7 @@ def _handler(server: OpenAiServer) -> type[BaseHTTPRequestHandler]:
                     act = server.script.pop(0) if server.script else server.always
                 if callable(act):
                     act = act(payload)
-                if isinstance(act, list):
+                if isinstance(act, list | Iterator):
                     self._stream(act, asked)
                 else:
                     self._json(act)
@@ -187,14 +187,16 @@ def _handler(server: OpenAiServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(body)
 
-        def _stream(self, pieces: list[Any], asked: Asked) -> None:
+        def _stream(self, pieces: list[Any] | Iterator[Any], asked: Asked) -> None:
             self.close_connection = True
             self.send_response(200)
             self.send_header("content-type", "text/event-stream; charset=utf-8")
             self.send_header("transfer-encoding", "chunked")
             self.end_headers()
             try:
-                for piece in pieces:
+                # A piece that is still to be made is not made for a client that is gone.
+                made = iter(pieces)
+                while (piece := next(made, END)) is not END:
                     if isinstance(piece, Hold):
                         piece.reached.set()
                         while not piece.go.is_set():
@@ -204,17 +206,17 @@ def _handler(server: OpenAiServer) -> type[BaseHTTPRequestHandler]:
                         self.wfile.write(b"ff\r\nda")
                         self.wfile.flush()
                         return
-                    elif piece is END:
-                        break
                     else:
                         self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
                         self.wfile.flush()
+                    if not isinstance(pieces, list) and self._client_gone(0.0):
+                        raise ConnectionResetError
                 self.wfile.write(b"0\r\n\r\n")
             except OSError:
                 asked.gone.set()
 
-        def _client_gone(self) -> bool:
-            ready, _, _ = select.select([self.connection], [], [], 0.01)
+        def _client_gone(self, seconds: float = 0.01) -> bool:
+            ready, _, _ = select.select([self.connection], [], [], seconds)
             return bool(ready) and self.connection.recv(1, socket.MSG_PEEK) == b""
 
         def log_message(self, *_: object) -> None:

@@ -6,11 +6,14 @@ before each token. What a question may know of an engine stands in `Engine`; wha
 
 from __future__ import annotations
 
+import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,11 +24,14 @@ from backends.chat.zerogpu import ZeroGpuChat
 from backends.downloads import Downloads
 from backends.model_files import ModelFiles
 from backends.registry import ModelRegistry
+from backends.remote.chat import RemoteChat
+from backends.remote.target import target_of
 from core.catalog import LocalFolder
 from core.chat import GenerationSettings, Message
 from core.protocols import ChatBackend
 from core.refs import ModelRef
 from tests.markov_model import make_markov_model
+from tests.openai_server import DONE, NAME, OpenAiServer, Status, chunk
 from tests.scripted_engine import ScriptedChat
 from tests.tiny_models import make_tiny_tokenizer
 
@@ -67,9 +73,10 @@ class Engine:
     backend: ChatBackend
     gate: Gate
     told: Callable[[], bool] = lambda: True
+    ref: ModelRef = REF
 
     def start(self, settings: GenerationSettings = GREEDY, messages: tuple[Message, ...] = ASKED) -> BufferedAnswer:
-        return self.backend.start(REF, messages, settings)  # type: ignore[return-value]
+        return self.backend.start(self.ref, messages, settings)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
@@ -86,17 +93,21 @@ class Asked:
 
 @dataclass(frozen=True)
 class EngineCase:
-    """One engine. `make` builds it; `path` is what its replies say; `idle` whether no work of it is left."""
+    """One engine. `make` builds it; `path` is what its replies say; `idle` whether no work of it is left.
+
+    `here`: the model is in this process, so its dtype and defaults are known and a long prompt is refused at once.
+    """
 
     name: str
     make: Callable[[Asked], Engine]
     path: str
     idle: Callable[[], bool] = field(default=lambda: not busy())
+    here: bool = True
 
 
 def busy() -> bool:
     """Whether an engine's thread is still at work."""
-    return any(thread.name.startswith("answer-") for thread in threading.enumerate())
+    return any(thread.name.startswith(("answer-", "remote-")) for thread in threading.enumerate())
 
 
 def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -177,9 +188,47 @@ def pieces(text: str) -> list[str]:
     return cut if "\ufffd" not in "".join(cut) else list(text)
 
 
+@cache
+def _server() -> OpenAiServer:
+    return OpenAiServer()
+
+
+def _remote(asked: Asked) -> Engine:
+    """The remote engine over real HTTP; the server's tokens pass the gate, and none is made for a client that is gone."""
+    server = _server()
+    server.always = lambda payload: _streamed(asked, payload)
+    target = target_of(server.url, "")
+    assert target is not None
+    remote = RemoteChat(target, endpoint="http://127.0.0.1:9", orphan_seconds=asked.orphan_seconds)
+    return Engine(remote, asked.gate, lambda: not busy(), remote.pin(NAME))
+
+
+def _streamed(asked: Asked, payload: dict[str, Any]) -> Any:
+    words = sum(len(message["content"].split()) for message in payload["messages"])
+    if words >= 2048:
+        return Status(400, {"error": {"message": f"{words} tokens; the context length is at most 2,048"}})
+    tokens = pieces(asked.text) * (40 if asked.loop else 1)
+    limit = payload["max_tokens"]
+
+    def stream() -> Iterator[bytes]:
+        for token in tokens[:limit]:
+            try:
+                asked.gate()
+            except Exception as error:
+                yield b"data: " + json.dumps({"error": str(error)}).encode() + b"\n\n"
+                return
+            yield chunk(token)
+        yield chunk(finish="stop" if len(tokens) <= limit else "length")
+        yield chunk(usage=(words, min(limit, len(tokens))))
+        yield DONE
+
+    return stream()
+
+
 CASES = (
     EngineCase("batched", _batched, "batched"),
     EngineCase("plain", _plain, "plain"),
     EngineCase("zerogpu", _zerogpu, "zerogpu"),
     EngineCase("scripted", _scripted, "plain"),
+    EngineCase("remote", _remote, "remote", here=False),
 )
