@@ -11,7 +11,8 @@ from contextlib import contextmanager
 class Turns:
     """A fair lock. Decoding steps of several threads at once would fight for the same cores and all be slower.
 
-    Issue 4 replaces it: there all answers of a model are one batch.
+    And wrong: while transformers computes a batch it has `is_causal` switched off in the model's own config, and a
+    forward pass of the same model that begins meanwhile lets every token see the ones after it, and can leave it so.
     """
 
     def __init__(self) -> None:
