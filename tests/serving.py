@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -34,17 +34,19 @@ def served(services: object, folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def running_app(data_dir: Path, log: Path, **env: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def running_app(
+    data_dir: Path, log: Path, *, program: Sequence[str] = ("app.py",), seconds: float = 60, **env: str
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """`python app.py` as a user starts it, in its own process; yields its address and the process."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "PROVING_DATA_DIR": str(data_dir), "PORT": str(port), "PYTHONUNBUFFERED": "1", **env}
     with log.open("ab") as output:
-        process = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=output, stderr=output)
+        process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
         url = f"http://127.0.0.1:{port}/"
-        wait_until(lambda: answers(url, process, log), 60, "the app did not answer")
+        wait_until(lambda: answers(url, process, log), seconds, "the app did not answer")
         yield url, process
     finally:
         process.terminate()
