@@ -116,7 +116,9 @@ def files_of(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
         if not path.exists():
             path.write_bytes(picture.png)
         stopped = " · stopped" if picture.finish == "stopped" else ""
-        files.append((str(path), f"seed {picture.settings.seed}{stopped}"))
+        files.append(
+            (str(path), f"seed {'not known' if picture.settings.seed is None else picture.settings.seed}{stopped}")
+        )
     return files
 
 

@@ -358,6 +358,11 @@ class MeteredImages(Protocol):
 class ImageRouter(Protocol):
     """Chooses the engine for an image model and keeps the start model's pin."""
 
+    @property
+    def remote(self) -> RemoteModels | None:
+        """The models another machine draws with; None where there is no such engine."""
+        ...
+
     def start_model(self) -> ModelRef:
         """The model pinned at start (`PROVING_IMAGE_MODEL`, else the bundled one)."""
         ...

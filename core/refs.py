@@ -50,6 +50,13 @@ class ModelRef:
         return f"{self.repo_id}@{self.revision}"
 
     @property
+    def asked(self) -> str:
+        """What a person or a program types to mean this model again: `repo_id@revision`, or `remote:` and its name."""
+        if not self.host:
+            return str(self)
+        return f"{REMOTE}{self.repo_id}{f'@{self.revision}' if self.revision else ''}"
+
+    @property
     def short(self) -> str:
         """`name @ 3f2a91c`, as the pinned chip shows it; of a remote model whose commit is not known `name on host`."""
         name = self.repo_id.rpartition("/")[2]

@@ -333,11 +333,17 @@ def decided(left: Picture, right: Picture, outcome: Outcome, status: str) -> Bou
     )  # fmt: skip
 
 
+def known(value: int | None) -> str:
+    """A setting that was left to another machine is not known."""
+    return "unknown" if value is None else str(value)
+
+
 def named(picture: Picture) -> str:
     """Model, commit and the settings of a picture, once they may be known."""
     settings = picture.settings
     guidance = "" if settings.guidance is None else f", guidance {settings.guidance:g}"
     return (
-        f"<b>{escape(picture.ref.short)}</b><br><span class='pg-meta'>{settings.steps} steps{guidance}, "
-        f"{escape(settings.scheduler)}, seed {settings.seed} · {picture.timings.drawing:.1f} s</span>"
+        f"<b>{escape(picture.ref.short)}</b><br><span class='pg-meta'>{known(settings.steps)} steps{guidance}, "
+        f"{escape(settings.scheduler or 'its own scheduler')}, seed {known(settings.seed)} · "
+        f"{picture.timings.drawing:.1f} s</span>"
     )

@@ -11,7 +11,7 @@ from components.errors import shown_to_user
 from components.numbers import bytes_of
 from core.catalog import SearchQuery
 from core.errors import AppError, UserInputError
-from core.images import ImageSettings
+from core.images import ImageCapabilities, ImageSettings
 from core.protocols import HubCatalog, ImageRouter
 from core.refs import ModelRef
 from core.styles import STYLES, styled
@@ -19,6 +19,7 @@ from pages.chat import seed_of
 from pages.shared import Shared
 
 OWN_SCHEDULER = ("The model's own", "")
+SEED_INFO = "Empty: random, and shown."
 NO_STYLE = ("None", "")
 # Share of the model's own number of steps.
 QUALITY = {"draft": 0.4, "standard": 1.0, "fine": 2.0}
@@ -104,7 +105,7 @@ class ControlsPanel:
             steps = gr.Slider(1, 100, value=20, step=1, label="Steps", elem_id="image-steps")
             guidance = gr.Slider(0, 20, value=3.5, step=0.1, label="Guidance", elem_id="image-guidance")
             scheduler = gr.Dropdown([OWN_SCHEDULER], value="", label="Scheduler", elem_id="image-scheduler")
-            seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="image-seed")
+            seed = gr.Textbox(label="Seed", info=SEED_INFO, max_lines=1, elem_id="image-seed")
             batch = gr.Slider(1, 4, value=1, step=1, label="Pictures at once", elem_id="image-batch")
             keep_prompt = gr.Checkbox(value=True, label="Write the prompt into the file")
             previews = gr.Checkbox(value=True, label="Preview while drawing")
@@ -125,6 +126,7 @@ class ControlsPanel:
             **quick,
         )
         view.which.change(self.choose, [view.which, shared.image_model], shared.image_model, **quick)
+        view.fitted.change(self.fit_seed, view.fitted, view.seed, **quick)
         view.quality.input(self.speed, [view.quality, shared.image_model], view.steps, **quick)
 
     def fit(self, query: str, chosen: ModelRef | None, fitted: ModelRef | None) -> tuple[Any, ...]:
@@ -141,14 +143,18 @@ class ControlsPanel:
         guidance = can.guidance if wanted.guidance is None else wanted.guidance
         scheduler = wanted.scheduler if wanted.scheduler in can.schedulers else ""
         return (
-            gr.Textbox(interactive=can.negative_prompt, **({"value": wanted.negative_prompt} if settings else {})),
-            gr.Slider(**sides, value=wanted.width or can.width),
-            gr.Slider(**sides, value=wanted.height or can.height),
-            gr.Slider(maximum=max(wanted.steps or 0, min(can.most_steps, 100)), value=wanted.steps or can.steps),
-            gr.Slider(value=guidance or 0, interactive=can.guidance is not None),
+            gr.Textbox(**taken("negative_prompt", can), **({"value": wanted.negative_prompt} if settings else {})),
+            gr.Slider(**sides, value=wanted.width or can.width, **taken("width", can)),
+            gr.Slider(**sides, value=wanted.height or can.height, **taken("height", can)),
+            gr.Slider(
+                maximum=max(wanted.steps or 0, min(can.most_steps, 100)),
+                value=wanted.steps or can.steps,
+                **taken("steps", can),
+            ),
+            gr.Slider(value=guidance or 0, **taken("guidance", can)),
             gr.Dropdown(choices=[(f"The model's own: {can.scheduler}", ""), *can.schedulers], value=scheduler),
             self.about(ref, can.notes),
-            gr.Dropdown(choices=self.here(ref), value=str(ref)),
+            gr.Dropdown(choices=self.here(ref), value=ref.asked),
             ref,
             "standard",
         )
@@ -171,22 +177,51 @@ class ControlsPanel:
         except AppError:
             # The list is a convenience; any model can be typed.
             refs |= {}
-        return [(found.short, str(found)) for found in refs]
+        remote = self.router.remote
+        if remote is not None:
+            try:
+                refs |= dict.fromkeys(remote.models())
+            except AppError as error:
+                # Said where its models would stand; choosing the line changes nothing.
+                return [*((named(found), found.asked) for found in refs), (str(error), "")]
+        return [(named(found), found.asked) for found in refs]
 
     def choose(self, which: str | None, chosen: ModelRef | None) -> Any:
         """Pin the model that was chosen or typed, and check that it can draw."""
         with shown_to_user():
-            if not which or which == str(chosen):
+            if not which or (chosen is not None and which == chosen.asked):
                 return gr.skip()
             ref = self.router.pin(which)
             self.router.capabilities(ref)
             return gr.skip() if ref == chosen else ref
+
+    def fit_seed(self, fitted: ModelRef | None) -> Any:
+        """The seed box, off with its reason where the engine takes none."""
+        with shown_to_user():
+            if fitted is None:
+                return gr.skip()
+            can = self.router.capabilities(fitted)
+            if "seed" in can.fixed:
+                return gr.Textbox(value="", interactive=False, info=can.reason("seed"))
+            return gr.Textbox(interactive=True, info=SEED_INFO)
 
     def speed(self, quality: str, chosen: ModelRef | None) -> Any:
         """Steps for a quality, from the model's own number."""
         with shown_to_user():
             can = self.router.capabilities(chosen or self.router.start_model())
             return max(1, min(can.most_steps, round(can.steps * QUALITY.get(quality, 1.0))))
+
+
+def taken(name: str, can: ImageCapabilities) -> dict[str, Any]:
+    """Whether a control can be used; when not, it says why."""
+    off = name in can.fixed or (name == "guidance" and can.guidance is None)
+    off = off or (name == "negative_prompt" and not can.negative_prompt)
+    return {"interactive": not off, "info": can.reason(name) if off else None}
+
+
+def named(ref: ModelRef) -> str:
+    """A model in the list: one of another machine with the host that is sent the prompt."""
+    return f"{ref.short}, sent to {ref.host}" if ref.host and ref.revision else ref.short
 
 
 def settings_of(prompt: str, controls: Controls, *, guided: bool) -> ImageSettings:

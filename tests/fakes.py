@@ -294,6 +294,8 @@ class FakeDrawing:
 class FakeImages:
     """Routes every drawing to `FakeDrawing`."""
 
+    remote = None
+
     def __init__(self) -> None:
         self.asked: list[tuple[ModelRef, ImageSettings]] = []
         self.drawings: dict[str, FakeDrawing] = {}
