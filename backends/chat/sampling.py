@@ -79,18 +79,12 @@ def sampler(settings: GenerationSettings, defaults: Any, device: str) -> LogitsP
         LogitsProcessor,
         LogitsProcessorList,
         MinPLogitsWarper,
-        TemperatureLogitsWarper,
-        TopKLogitsWarper,
         TopPLogitsWarper,
         TypicalLogitsWarper,
     )
 
     generator = torch.Generator(device=device).manual_seed(int(settings.seed or 0))
     filters: list[LogitsProcessor] = []
-    if settings.temperature:
-        filters.append(TemperatureLogitsWarper(settings.temperature))
-    if settings.top_k:
-        filters.append(TopKLogitsWarper(settings.top_k))
     if settings.top_p is not None and settings.top_p < 1:
         filters.append(TopPLogitsWarper(settings.top_p))
     own = {name: getattr(defaults, name, None) for name in _OWN_FILTERS}
@@ -114,9 +108,19 @@ def sampler(settings: GenerationSettings, defaults: Any, device: str) -> LogitsP
                 )
             if not settings.temperature:
                 return scores
-            for each in filters:
-                scores = each(input_ids, scores)
-            chosen = torch.multinomial(torch.softmax(scores, dim=-1), 1, generator=generator)
+            chosen = draw(input_ids, scores / settings.temperature)
             return torch.full_like(scores, -math.inf).scatter_(1, chosen, 0.0)
+
+    def draw(input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        """What `torch.multinomial` draws after the filters, with the few that top-k leaves sorted instead of all."""
+        lots = torch.empty_like(scores).exponential_(generator=generator)
+        places = None
+        if settings.top_k:
+            scores, places = torch.topk(scores, min(settings.top_k, scores.shape[-1]))
+            lots = lots.gather(1, places)
+        for each in filters:
+            scores = each(input_ids, scores)
+        best = (torch.softmax(scores, dim=-1) / lots).argmax(dim=-1, keepdim=True)
+        return best if places is None else places.gather(1, best)
 
     return LogitsProcessorList([Sampler()])
