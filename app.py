@@ -249,6 +249,9 @@ def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[
         ssr_mode=False,
         mcp_server=True,
         max_file_size="20mb",
+        # A stream takes a thread while it waits for its next words. With the usual 40, as many people who wait for an
+        # answer would stop every other click.
+        max_threads=200,
         prevent_thread_lock=not block,
         quiet=not block,
     )
