@@ -146,6 +146,8 @@ class GalleryPage:
         """Events only."""
         images.mode.choices = [*images.mode.choices, ("Gallery", MODE)]
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
+        # Every click in its order. "always_last" would run the last one again without what was clicked.
+        ordered = {**quick, "trigger_mode": "multiple", "concurrency_limit": 1}
         listing = [
             view.sheet, view.line, view.newer, view.older, view.page, view.marked, view.all, view.none, view.compare,
             view.delete, view.download,
@@ -166,11 +168,11 @@ class GalleryPage:
         view.text.input(self.find, looked, listing, trigger_mode="always_last", **quick)
         view.newer.click(self.newer, asked, listing, **quick)
         view.older.click(self.older, asked, listing, **quick)
-        view.sheet.input(self.mark, asked, listing[1:], trigger_mode="always_last", **quick)
+        view.sheet.input(self.mark, asked, listing[1:], **ordered)
         view.all.click(self.mark_all, asked, listing, **quick)
         view.none.click(self.mark_none, asked, listing, **quick)
-        view.sheet.like(self.star, asked, [view.line, view.download], trigger_mode="multiple", **quick)
-        view.sheet.select(self.open, shared.visitor, detail, trigger_mode="multiple", **quick).success(**seen)
+        view.sheet.like(self.star, asked, [view.line, view.download], **ordered)
+        view.sheet.select(self.open, shared.visitor, detail, **ordered).success(**seen)
         view.star.click(self.star_opened, [view.opened, shared.visitor], detail, **quick).success(
             self.again, asked, listing, **quick
         )

@@ -148,7 +148,10 @@ class GridPage:
         view.stop.click(self.stop, shared.visitor, view.stop, **quick)
         opened = [view.detail, view.picture, images.recipe, images.chosen, images.picked]
         for part in (view.sheet, view.table):
-            part.select(self.open, [shared.visitor, view.plan, view.grid], opened, trigger_mode="multiple", **quick)
+            part.select(
+                self.open, [shared.visitor, view.plan, view.grid], opened,
+                **{**quick, "trigger_mode": "multiple", "concurrency_limit": 1},
+            )  # fmt: skip
         view.close.click(self.close, None, opened[:2], **quick)
         for button, save in ((view.save_sheet, self.save_sheet), (view.save_table, self.save_table)):
             button.click(save, [shared.visitor, view.plan, view.grid], [view.file, view.status], **stream).success(
