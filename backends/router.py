@@ -146,6 +146,9 @@ class Router:
 
     def place(self, ref: ModelRef) -> None:
         """Get a model ready before the page is launched."""
+        if ref.host:
+            # Nothing to place here, and a host that is down must not keep the app from starting.
+            return
         engine = self._choose(ref)[0]
         if isinstance(engine, MeteredChat):
             engine.place(ref)

@@ -204,7 +204,14 @@ class RemoteChat:
                         self._refuses_usage = True
                         continue
                     answer.put(reading.rest())
-                    told = sentence(error, self._target, served.name, seconds=self._silence, began=reading.began)
+                    told = sentence(
+                        error,
+                        self._target,
+                        served.name,
+                        seconds=self._silence,
+                        began=reading.began,
+                        sent=connection.sent,
+                    )
                     wait = waits.pop(0) if waits and not reading.began and passing(error) else None
                     asks_for = told.retry_after if isinstance(told, QuotaExceeded) else None
                     if wait is None or (asks_for or 0) > MOST_WAIT:

@@ -56,6 +56,8 @@ class Connection(InferenceClient):
         self._gone = False
         self.done = False
         """Whether a stream was said to be complete."""
+        self.sent = False
+        """Whether the host was asked at all: for a provider, the Hub is asked first what it calls the model."""
 
     def hang_up(self) -> None:
         """Close the connection now, whatever it waits for; the caller's thread then ends with an error. Idempotent."""
@@ -97,6 +99,7 @@ class Connection(InferenceClient):
 
     def _inner_post(self, request_parameters: RequestParameters, *, stream: bool = False) -> Any:
         # The one place through which every call of InferenceClient passes.
+        self.sent = True
         headers = dict(request_parameters.headers)
         if request_parameters.task == "text-to-image":
             headers.setdefault("accept", "image/png")

@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError
 
 from backends.remote.connection import CONNECT_SECONDS, Broken, Refused
 from backends.remote.target import Target
-from core.errors import AppError, GenerationFailed, NoBackend, QuotaExceeded, UserInputError
+from core.errors import AppError, GenerationFailed, HubUnreachable, NoBackend, QuotaExceeded, UserInputError
 from core.refs import shown
 
 _TOO_LONG = re.compile(
@@ -19,11 +19,17 @@ _TOO_LONG = re.compile(
 _PASSING = (429, 502, 503, 504)
 
 
-def sentence(error: Exception, target: Target, model: str, *, seconds: float, began: bool) -> AppError:
-    """What to tell the person; anything unknown is raised as it is, because it is a bug."""
+def sentence(
+    error: Exception, target: Target, model: str, *, seconds: float, began: bool, sent: bool = True
+) -> AppError:
+    """What to tell the person; anything unknown is raised as it is, because it is a bug. `sent`: the host was asked."""
     host = target.host
     if isinstance(error, AppError):
         return error
+    if isinstance(error, httpx2.TransportError) and not sent:
+        return HubUnreachable(
+            f"The Hub, which knows what {host} calls {model}, cannot be reached, so nothing was sent. Try again later."
+        )
     if isinstance(error, Refused):
         return _refused(error, target, model)
     if isinstance(error, httpx2.ConnectTimeout):

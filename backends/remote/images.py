@@ -193,16 +193,17 @@ class RemoteImages:
 
         waits = list(self._patience)
         while not drawing.stop_wanted:
-            try:
-                with Connection(self._target, seconds=self._silence) as connection:
-                    call.use(connection)
+            with Connection(self._target, seconds=self._silence) as connection:
+                call.use(connection)
+                try:
                     return _opened(connection, None if self._target.url else model, _parameters(settings))
-            except Exception as error:
-                if drawing.stop_wanted:
-                    break
-                told = sentence(error, self._target, model, seconds=self._silence, began=False)
-                if not waits or not passing(error):
-                    raise told from error
+                except Exception as error:
+                    if drawing.stop_wanted:
+                        break
+                    seconds, sent = self._silence, connection.sent
+                    told = sentence(error, self._target, model, seconds=seconds, began=False, sent=sent)
+                    if not waits or not passing(error):
+                        raise told from error
             call.over.wait(waits.pop(0))
         return None
 

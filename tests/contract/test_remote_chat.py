@@ -5,10 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
+import httpx2
 import pytest
+from huggingface_hub import HfApi, ModelInfo
+from huggingface_hub.hf_api import InferenceProviderMapping
+from huggingface_hub.inference._providers import PROVIDERS
+from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING
 
 from backends.chat.answers import BufferedAnswer
 from backends.remote.chat import RemoteChat
+from backends.remote.probe import Served
 from backends.remote.target import Target, target_of
 from core.chat import GenerationSettings, Message
 from core.errors import AppError, GenerationFailed, NoBackend, QuotaExceeded, UserInputError
@@ -498,6 +504,63 @@ def test_a_visitors_url_is_no_name_of_a_model(server: OpenAiServer) -> None:
     ref = remote.pin("http://127.0.0.1:1/v1")
     assert "no answer" in str(failed(remote.start(ref, ASKED, GenerationSettings())))
     assert not server.streams()
+
+
+def test_a_provider_is_asked_through_inference_clients_own_code(
+    server: OpenAiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its name of the model, its key, its address; nothing is tried out there, because every request is billed."""
+    helper = PROVIDERS["together"]["conversational"]
+    monkeypatch.setattr(helper, "base_url", f"http://{server.host}")
+    mapping = InferenceProviderMapping(
+        provider="together", hf_model_id="org/model", providerId="theirs", task="conversational", status="live"
+    )
+    monkeypatch.setitem(HARDCODED_MODEL_INFERENCE_MAPPING, "together", {"org/model": mapping})  # type: ignore[arg-type]
+    monkeypatch.setattr("backends.remote.probe.provided", lambda *args: (Served("org/listed"),))
+    target = target_of("together", "sk-own")
+    assert target is not None
+    remote = RemoteChat(target, endpoint=CLOSED, orphan_seconds=30, patience=())
+    ref = remote.pin("org/model")
+    assert [step.stage for step in remote.prepare(ref)] == ["ready"]
+    assert server.asked == []
+    assert "every request there costs" in remote.capabilities(ref).notes[0]
+    assert heard(remote.start(ref, ASKED, GenerationSettings(temperature=0.5, seed=3))) == "Hello there"
+    (asked,) = server.asked
+    assert asked.headers["authorization"] == "Bearer sk-own"
+    assert (asked.json["model"], asked.json["seed"], asked.json["temperature"]) == ("theirs", 3, 0.5)
+    unmapped = remote.pin("org/other")
+    assert "The Hub" in str(failed(remote.start(unmapped, ASKED, GenerationSettings())))
+    monkeypatch.setattr("huggingface_hub.inference._providers._common._fetch_inference_provider_mapping", lambda m: [])
+    assert "Choose another model" in str(failed(remote.start(unmapped, ASKED, GenerationSettings())))
+    assert len(server.asked) == 1
+    assert {ref.repo_id for ref in remote.models()} == {"org/listed", "org/model", "org/other"}
+
+
+def test_a_providers_models_are_the_hubs_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+
+    def list_models(self: HfApi, **query: object) -> list[ModelInfo]:
+        asked.update(query, token=self.token, endpoint=self.endpoint)
+        return [ModelInfo(id="org/one", tags=[]), ModelInfo(id="org/two", tags=[])]
+
+    monkeypatch.setattr(HfApi, "list_models", list_models)
+    target = target_of("together", "sk-own")
+    assert target is not None
+    remote = RemoteChat(target, endpoint=CLOSED, orphan_seconds=30)
+    assert [ref.repo_id for ref in remote.models()] == ["org/one", "org/two"]
+    assert asked["inference_provider"] == "together" and asked["pipeline_tag"] == "text-generation"
+    assert (asked["token"], asked["endpoint"]) == (False, CLOSED)
+
+
+def test_a_hub_that_does_not_answer_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def list_models(self: HfApi, **query: object) -> list[ModelInfo]:
+        raise httpx2.ConnectError("refused")
+
+    monkeypatch.setattr(HfApi, "list_models", list_models)
+    target = target_of("together", "sk-own")
+    assert target is not None
+    with pytest.raises(AppError):
+        RemoteChat(target, endpoint=CLOSED, orphan_seconds=30).models()
 
 
 def test_done_is_never_taken_for_a_chunk(server: OpenAiServer) -> None:
