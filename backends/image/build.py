@@ -123,6 +123,8 @@ class ImageRouter:
 
     def place(self, ref: ModelRef) -> None:
         """Get a model ready before the page is launched."""
+        if ref.host:
+            return
         engine = self._choose(ref)[0]
         if isinstance(engine, MeteredImages):
             engine.place(ref)
