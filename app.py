@@ -41,11 +41,14 @@ from core.evidence import Evidence
 from core.protocols import ChatRouter, FeedbackStore, HubCatalog, ImageRouter, PictureStore, RemoteModels
 from core.settings import Settings
 from pages.battle import BattlePage
+from pages.capture import CapturePage
 from pages.card import CardPage
 from pages.chat import ChatPage
 from pages.chat_api import ChatApi
+from pages.consent import ConsentPanel
 from pages.evidence import EvidencePage
 from pages.feedback import FeedbackPage
+from pages.feedback_api import FeedbackApi
 from pages.gallery import GalleryPage
 from pages.image_battle import ImageBattlePage
 from pages.image_best import BestPage
@@ -166,7 +169,9 @@ def build(services: Services) -> gr.Blocks:
     image_battle = (
         ImageBattlePage(services.images, store, services.secret, images.keep) if services.images and images else None
     )
-    feedback = FeedbackPage(router, store, services.secret)
+    feedback = FeedbackPage(store, services.secret)
+    capture = CapturePage(store, services.secret, services.pictures)
+    consent = ConsentPanel(store, services.secret)
     evidence = EvidencePage(services.evidence) if services.evidence else None
     remote = RemotePage(router, services.remote, services.local_models) if services.remote else None
     with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 86_400)) as demo:
@@ -175,6 +180,7 @@ def build(services: Services) -> gr.Blocks:
             pinned_chip = gr.HTML(chip(None), elem_id="chip", js_on_load=None)
             outbox = gr.HTML("", elem_id="outbox-badge", js_on_load=None)
         notice = gr.HTML("", elem_id="notice", js_on_load=None)
+        consent_view = consent.build()
         with gr.Tabs(elem_id="tabs", selected="search") as tabs:
             with gr.Tab("Search", id="search"):
                 search_view = search.build()
@@ -198,6 +204,8 @@ def build(services: Services) -> gr.Blocks:
             with gr.Tab("Feedback", id="feedback") as feedback_tab, gr.Tabs(elem_id="feedback-tabs"):
                 with gr.Tab("Rows", id="rows"):
                     feedback_view = feedback.build()
+                with feedback_view.aside:
+                    capture_view = capture.build()
                 evidence_view = evidence.build() if evidence else None
         shared = Shared(
             tabs=tabs,
@@ -228,7 +236,10 @@ def build(services: Services) -> gr.Blocks:
             if grid and grid_view and gallery and gallery_view:
                 grid.wire(grid_view, images_view, shared)
                 gallery.wire(gallery_view, images_view, shared)
-        feedback.wire(feedback_view, chat_view, shared, feedback_tab, demo)
+        consent.wire(consent_view, shared, demo)
+        feedback.wire(feedback_view, shared, feedback_tab, demo)
+        capture.wire(capture_view, chat_view, shared, feedback_tab, demo)
+        FeedbackApi(router, store).wire()
         if evidence and evidence_view:
             evidence.wire(evidence_view)
     demo.queue(max_size=200, default_concurrency_limit=8)

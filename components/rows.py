@@ -9,10 +9,39 @@ from html import escape
 from typing import Any
 
 from components.numbers import age_of, age_since
-from core.feedback import FeedbackStatus, StoredRow
+from components.thumbnails import thumbnail
+from core.feedback import FeedbackStatus, FoundRows, StoredRow
+from core.revision import choices
 
 MOST_SHOWN = 1_200  # characters of one text on a card; the row itself is whole
 STATES = {"waiting": "waiting to upload", "pushed": "in the dataset", "refused": "refused", "withdrawn": "withdrawn"}
+PREFERENCES = ("preferences", "image_preferences")
+NAMES = {
+    "preferences": "Preference", "image_preferences": "Preference", "ratings": "Rating", "comparisons": "Comparison",
+}  # fmt: skip
+EMPTY = (
+    "<b>Nothing has been said yet.</b><p>Rate an answer in Chat, compare two blind, or capture a preference here.</p>"
+)
+NOT_FOUND = "<b>No row fits.</b><p>Search for less, or show all rows.</p>"
+NONE_OF_MINE = (
+    "<b>You have not said anything yet.</b><p>Compare two answers blind in Chat, or capture a preference here.</p>"
+)
+# One listener on the component's own element: cards come and go. What cannot be undone asks once more, in its place.
+ON_LOAD = """
+element.addEventListener('click', (e) => {
+  const button = e.target.closest('button[data-row]');
+  if (!button) return;
+  if (button.dataset.sure && button.dataset.asked !== '1') {
+    button.dataset.asked = '1';
+    button.dataset.before = button.textContent;
+    button.textContent = button.dataset.sure;
+    button.addEventListener('blur', () => { button.dataset.asked = ''; button.textContent = button.dataset.before; }, {once: true});
+    button.focus();
+    return;
+  }
+  trigger('select', {row: button.dataset.row, to: button.dataset.to});
+});
+"""
 WORDS = re.compile(r"\s+|[^\s]+")
 
 
@@ -34,18 +63,21 @@ def outbox_panel(status: FeedbackStatus) -> str:
     return f'<p class="pg-lead">{sentence}</p><p class="pg-meta">{" · ".join(details)}</p>{error}{warnings}'
 
 
-def row_cards(rows: Sequence[StoredRow]) -> str:
-    """The newest rows, one card each."""
-    if not rows:
-        return (
-            '<div class="pg-empty"><b>Nothing has been said yet.</b><p>Rate an answer in Chat, compare two blind, or '
-            "capture a preference here.</p></div>"
-        )
+def row_cards(found: FoundRows | Sequence[StoredRow], *, mine: str | None = None, empty: str = EMPTY) -> str:
+    """Rows newest first, one card each. `mine` is my own pseudonym: my rows can be changed and taken back."""
+    found = found if isinstance(found, FoundRows) else FoundRows(tuple(found))
+    if not found.rows:
+        return f'<div class="pg-empty">{empty}</div>'
     # A battle with a winner is two rows of the dataset and one thing that somebody said.
-    told = {row.columns.get("comparison_id") for row in rows if row.config == "preferences"} - {None}
-    return "".join(
-        _card(row) for row in rows if row.config != "comparisons" or row.columns.get("comparison_id") not in told
+    compared = {row.columns.get("comparison_id"): row for row in found.rows if row.config == "comparisons"}
+    told = {row.columns.get("comparison_id") for row in found.rows if row.config in PREFERENCES} - {None}
+    cards = "".join(
+        _card(row, compared.get(row.columns.get("comparison_id"), row), mine)
+        for row in found.rows
+        if row.config != "comparisons" or row.columns.get("comparison_id") not in told or row.columns.get("derived")
     )
+    looked = f" Looked at the newest {found.looked_at:,} rows." if found.looked_at else ""
+    return cards + (f'<p class="pg-foot">{looked.strip()}</p>' if looked else "")
 
 
 def marked_difference(text: str, other: str) -> str:
@@ -58,28 +90,44 @@ def marked_difference(text: str, other: str) -> str:
     return "".join(out) + ("…" if len(text) > MOST_SHOWN else "")
 
 
-def _card(row: StoredRow) -> str:
+def _card(row: StoredRow, votes_on: StoredRow, mine: str | None) -> str:
     values = row.columns
     head = [
-        {"preferences": "Preference", "ratings": "Rating", "comparisons": "Comparison"}.get(row.config, row.config),
+        NAMES.get(row.config, row.config),
         str(values.get("source") or ""),
         age_since(_text(values.get("created_at"))) + " ago",
-        str(values.get("rater") or "nobody named"),
+        "you" if mine and values.get("rater") == mine else str(values.get("rater") or "nobody named"),
         STATES[row.state],
     ]
+    reasons = "".join(f'<span class="pg-tag">{escape(str(one))}</span> ' for one in _list(values.get("reasons")))
     comment = values.get("comment")
-    said = f'<p class="pg-why">“{escape(str(comment))}”</p>' if comment else ""
+    why = f"{reasons}“{escape(str(comment)[:MOST_SHOWN])}”" if comment else reasons
+    said = f'<p class="pg-why">{why}</p>' if why else ""
     turns = values.get("prompt")
-    prompt = escape(_last(turns)[:MOST_SHOWN])
+    prompt = escape((turns if isinstance(turns, str) else _last(turns))[:MOST_SHOWN])
     before = len(turns) - 1 if isinstance(turns, list) else 0
     earlier = (
         f'<span class="pg-meta">after {before} earlier {"turn" if before == 1 else "turns"}</span> ' if before else ""
     )
+    actions = _actions(votes_on) if mine and values.get("rater") == mine else ""
     return (
         f'<article class="pg-row" data-row="{escape(row.id)}" data-state="{row.state}"><header>'
         f"{escape(' · '.join(part for part in head if part))}</header>"
-        f'<p class="pg-asked">{earlier}{prompt}</p><div class="pg-two">{_answers(row)}</div>{said}</article>'
+        f'<p class="pg-asked">{earlier}{prompt}</p><div class="pg-two">{_answers(row)}</div>{said}{actions}</article>'
     )
+
+
+def _actions(row: StoredRow) -> str:
+    changes = "".join(
+        f'<button type="button" class="pg-small" data-row="{escape(row.id)}" data-to="{value}">{escape(label)}</button>'
+        for value, label in choices(row)
+    )
+    change = f'<span class="pg-meta">Change to</span> {changes}' if changes else ""
+    gone = (
+        f'<button type="button" class="pg-small" data-row="{escape(row.id)}" data-to="" '
+        'data-sure="Take back for good?">Take back</button>'
+    )
+    return f'<footer class="pg-row-actions">{change}<span class="pg-gap"></span>{gone}</footer>'
 
 
 def _answers(row: StoredRow) -> str:
@@ -87,8 +135,7 @@ def _answers(row: StoredRow) -> str:
     if row.config == "ratings":
         thumb = "Good" if values.get("label") else "Bad"
         return _answer(thumb, escape(_last(values.get("completion"))[:MOST_SHOWN]), values, "")
-    names = ("chosen", "rejected") if row.config == "preferences" else ("left", "right")
-    texts = [_last(values.get(name)) for name in names]
+    names = ("chosen", "rejected") if row.config in PREFERENCES else ("left", "right")
     outcome = values.get("outcome")
     labels = ["Chosen", "Rejected"]
     if outcome is not None:
@@ -98,10 +145,22 @@ def _answers(row: StoredRow) -> str:
         ]
         if outcome in ("tie", "both_bad"):
             labels = [f"{side} · {'tie' if outcome == 'tie' else 'bad'}" for side in ("Left", "Right")]
+    pictures = [values.get(name if name in ("chosen", "rejected") else f"{name}_image") for name in names]
+    if isinstance(pictures[0], bytes) and isinstance(pictures[1], bytes):
+        return "".join(
+            _answer(label, _picture(png, label), values, name)
+            for label, png, name in zip(labels, pictures, names, strict=True)
+            if isinstance(png, bytes)
+        )
+    texts = [_last(values.get(name)) for name in names]
     return "".join(
         _answer(label, marked_difference(text, other), values, name)
         for label, text, other, name in zip(labels, texts, texts[::-1], names, strict=True)
     )
+
+
+def _picture(png: bytes, label: str) -> str:
+    return f'<img src="{thumbnail(png)}" alt="{escape(label)} picture" loading="lazy">'
 
 
 def _answer(label: str, body: str, values: dict[str, Any], side: str) -> str:
@@ -117,6 +176,10 @@ def _last(messages: object) -> str:
     if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
         return str(messages[-1].get("content") or "")
     return ""
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
 
 
 def _text(value: object) -> str | None:

@@ -10,7 +10,7 @@ from core import __version__
 from core.chat import MOST_CHARACTERS, Message, Role, messages_from
 from core.comparison import contender, item_of
 from core.conversation import Conversation
-from core.dataset import Contender, PreferenceRow, Provenance, Source
+from core.dataset import Contender, ImagePreferenceRow, PreferenceRow, Provenance, Source
 from core.errors import UserInputError
 from core.identity import now
 from core.refs import shown
@@ -69,6 +69,7 @@ def provenance_of(
     rater: str | None = None,
     row_id: str = "",
     shown_left: str | None = None,
+    consent: str = "",
 ) -> Provenance:
     """Checked provenance of a row that was not a battle: never blind, its id the caller's own if one is given."""
     if len(comment) > MOST_COMMENT:
@@ -88,6 +89,7 @@ def provenance_of(
         source=source,
         app_version=__version__,
         rater=rater or None,
+        consent_version=consent or None,
         blind=False,
         derived=False,
         shown_left=shown_left,
@@ -110,6 +112,25 @@ def pair_row(
     if all(maker.model for maker in makers):
         provenance = replace(provenance, item=item_of(prompt, makers))
     return PreferenceRow(provenance, prompt, chosen, rejected, *makers)
+
+
+def picture_pair(
+    *,
+    prompt: str,
+    chosen: bytes,
+    rejected: bytes,
+    makers: tuple[Contender, Contender],
+    provenance: Provenance,
+) -> ImagePreferenceRow:
+    """As `pair_row`, for two pictures as PNG bytes."""
+    if not prompt.strip():
+        raise UserInputError("The prompt is empty. Write what the pictures were to show.")
+    checked_size(prompt, "prompt")
+    if chosen == rejected:
+        raise UserInputError("The two pictures are the same. A preference needs two different ones.")
+    if all(maker.model for maker in makers):
+        provenance = replace(provenance, item=item_of((Message("user", prompt),), makers))
+    return ImagePreferenceRow(provenance, prompt, chosen, rejected, *makers)
 
 
 def messages_of(value: str | list[dict[str, str]], last: Role, name: str) -> tuple[Message, ...]:

@@ -42,6 +42,7 @@ class RowQuery:
     source: str = ""
     outcome: str = ""
     text: str = ""
+    comparison_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

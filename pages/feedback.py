@@ -1,76 +1,68 @@
-"""Feedback tab: the state of the outbox, the newest rows, and a form that captures a pair by hand."""
+"""Feedback tab: where every row is, the rows as cards with filters, my votes to change or take back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from html import escape
+from typing import Any
 
 import gradio as gr
 
-from components.api import expose
 from components.errors import shown_to_user
-from components.rows import outbox_panel, row_cards
-from core.arguments import check_types
-from core.capture import answer_picked, messages_of, pair_row, prompt_of, provenance_of, recent_replies
-from core.chat import Message
-from core.conversation import Conversation
-from core.dataset import COLUMNS, Contender, PreferenceRow, RatingRow
+from components.rows import EMPTY, NONE_OF_MINE, NOT_FOUND, ON_LOAD, outbox_panel, row_cards
+from core.dataset import COLUMNS
 from core.errors import UserInputError
-from core.feedback import saved_sentence
+from core.feedback import RowQuery, StoredRow
 from core.identity import pseudonym
-from core.protocols import ChatRouter, FeedbackStore
-from pages.chat import ChatView
+from core.protocols import FeedbackStore
+from core.revision import changed, choices
 from pages.shared import Shared, waiting_badge
 
 SHOWN_ROWS = 20
-TYPED = "Typed or pasted"
+MOST_SHOWN = 200
+MOST_SEARCH = 200
+KINDS = [
+    ("All", ""),
+    ("Preferences", "preferences"),
+    ("Pictures", "image_preferences"),
+    ("Ratings", "ratings"),
+    ("Comparisons", "comparisons"),
+]
+SURE = "Take all of them back"
 
 
 @dataclass(frozen=True)
 class FeedbackView:
-    """The tab's components."""
+    """The tab's components. `aside` is the column beside the rows."""
 
     health: gr.HTML
     upload: gr.Button
     upload_said: gr.HTML
-    config: gr.Radio
+    publishing: gr.Column
+    leaving: gr.HTML
+    publish: gr.Button
+    whose: gr.Radio
+    config: gr.Dropdown
+    search: gr.Textbox
     newest: gr.HTML
-    prompt: gr.Textbox
-    first_from: gr.Dropdown
-    first: gr.Textbox
-    second_from: gr.Dropdown
-    second: gr.Textbox
-    better: gr.Radio
-    why: gr.Textbox
-    save: gr.Button
-    said: gr.HTML
+    row_said: gr.HTML
+    more: gr.Button
+    limit: gr.State
+    me: gr.HTML
+    withdraw: gr.Button
+    sure: gr.Column
+    surely: gr.Button
+    keep: gr.Button
+    aside: gr.Column
     seen: gr.State
 
 
-class Captured(NamedTuple):
-    """What saving the form puts on the screen, in the order of its outputs."""
-
-    said: Any
-    prompt: Any
-    first_from: Any
-    first: Any
-    second_from: Any
-    second: Any
-    why: Any
-    better: Any
-    health: Any
-    newest: Any
-    badge: Any
-
-
 class FeedbackPage:
-    """Shows where every row is, and captures more."""
+    """Shows where every row is, and lets a reviewer change or take back their own."""
 
-    def __init__(self, router: ChatRouter, store: FeedbackStore, secret: str) -> None:
-        self.router = router
-        self.store = store
-        self.secret = secret
+    def __init__(self, store: FeedbackStore, secret: str) -> None:
+        self.store, self.secret = store, secret
 
     def build(self) -> FeedbackView:
         """Layout only."""
@@ -78,276 +70,256 @@ class FeedbackPage:
             health = gr.HTML("", elem_id="outbox-health")
             upload = gr.Button("Upload now", scale=0, min_width=130, elem_id="upload-now")
         upload_said = gr.HTML("", elem_id="upload-said")
+        with gr.Column(visible=False, elem_id="publishing", elem_classes="pg-consent") as publishing:
+            leaving = gr.HTML("", elem_id="leaving")
+            publish = gr.Button("Publish these rows", variant="primary", scale=0, min_width=180, elem_id="publish")
         with gr.Row(elem_classes="pg-work"):
             with gr.Column(scale=6, min_width=320):
-                config = gr.Radio(
-                    [
-                        ("All", ""),
-                        ("Preferences", "preferences"),
-                        ("Ratings", "ratings"),
-                        ("Comparisons", "comparisons"),
-                    ],
-                    value="",
-                    label="Newest rows",
-                    elem_id="rows-config",
-                )
-                newest = gr.HTML("", elem_id="rows")
+                with gr.Row(elem_classes="pg-filters"):
+                    whose = gr.Radio(
+                        [("Everybody's", "all"), ("Mine", "mine")],
+                        value="all",
+                        show_label=False,
+                        label="Whose rows",
+                        scale=0,
+                        min_width=200,
+                        elem_id="rows-whose",
+                    )
+                    config = gr.Dropdown(
+                        KINDS, value="", show_label=False, label="Kind of row", min_width=140, elem_id="rows-config"
+                    )
+                    search = gr.Textbox(
+                        show_label=False,
+                        label="Search rows",
+                        placeholder="Search prompts, answers, comments, models",
+                        max_length=MOST_SEARCH,
+                        min_width=180,
+                        scale=2,
+                        elem_id="rows-search",
+                    )
+                row_said = gr.HTML("", elem_id="row-said")
+                newest = gr.HTML("", elem_id="rows", js_on_load=ON_LOAD)
+                more = gr.Button("Show more", visible=False, elem_id="rows-more")
             with (
-                gr.Column(scale=4, min_width=320),
-                gr.Accordion("Capture a preference", open=True, elem_id="capture"),
+                gr.Column(scale=4, min_width=320) as aside,
+                gr.Accordion("My votes", open=False, elem_id="my-votes"),
             ):
-                prompt = gr.Textbox(label="Prompt", lines=2, max_lines=10, elem_id="capture-prompt")
-                first_from = gr.Dropdown([(TYPED, "")], value="", label="First answer", elem_id="capture-first-from")
-                first = gr.Textbox(
-                    show_label=False, label="First answer text", lines=3, max_lines=12, elem_id="capture-first"
-                )
-                second_from = gr.Dropdown([(TYPED, "")], value="", label="Second answer", elem_id="capture-second-from")
-                second = gr.Textbox(
-                    show_label=False, label="Second answer text", lines=3, max_lines=12, elem_id="capture-second"
-                )
-                better = gr.Radio(
-                    [("First", "first"), ("Second", "second")],
-                    value=None,
-                    label="Which is better?",
-                    elem_id="capture-better",
-                )
-                why = gr.Textbox(label="Why (optional)", max_lines=4, elem_id="capture-why")
-                save = gr.Button("Save preference", variant="primary", elem_id="capture-save")
-                said = gr.HTML("", elem_id="capture-said")
+                me = gr.HTML("", elem_id="me")
+                withdraw = gr.Button("Withdraw all my rows", variant="stop", elem_id="withdraw-all")
+                with gr.Column(visible=False, elem_classes="pg-plain") as sure:
+                    gr.HTML(
+                        '<p class="pg-notice">Every vote, thumb and capture of yours leaves this page now and the '
+                        "dataset with its next commit. This cannot be undone.</p>"
+                    )
+                    with gr.Row():
+                        surely = gr.Button(SURE, variant="stop", min_width=120, elem_id="withdraw-surely")
+                        keep = gr.Button("Keep them", min_width=120, elem_id="withdraw-keep")
         return FeedbackView(
-            health, upload, upload_said, config, newest, prompt, first_from, first, second_from, second, better, why,
-            save, said, gr.State(None),
+            health, upload, upload_said, publishing, leaving, publish, whose, config, search, newest, row_said, more,
+            gr.State(SHOWN_ROWS), me, withdraw, sure, surely, keep, aside, gr.State(None),
         )  # fmt: skip
 
-    def wire(self, view: FeedbackView, chat: ChatView, shared: Shared, tab: gr.Tab, demo: gr.Blocks) -> None:
+    def wire(self, view: FeedbackView, shared: Shared, tab: gr.Tab, demo: gr.Blocks) -> None:
         """Events only."""
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
-        gr.on(
-            [tab.select, demo.load],
-            self.refresh,
-            [view.config, chat.conversation],
-            [view.health, view.newest, shared.outbox, view.first_from, view.second_from],
-            **quick,
-        )
+        asked = [view.whose, view.config, view.search, shared.visitor, view.limit]
+        listing = [view.newest, view.more]
+        tops = [view.health, view.publishing, view.leaving, shared.outbox]
+        gr.on([tab.select, demo.load], self.top, None, tops, **quick)
+        gr.on([tab.select, demo.load, shared.visitor.change], self.rows, asked, listing, **quick)
+        gr.on([tab.select, shared.visitor.change], self.about_me, shared.visitor, view.me, **quick)
         gr.Timer(3).tick(
-            self.keep_current,
-            [view.config, view.seen],
-            [view.health, view.newest, shared.outbox, view.seen],
-            trigger_mode="once",
+            self.keep_current, [*asked, view.seen], [*tops, *listing, view.seen], trigger_mode="once", **quick
+        )
+        gr.on(
+            [view.whose.input, view.config.input, view.search.change],
+            self.filter,
+            asked[:4],
+            [*listing, view.limit, view.row_said],
+            trigger_mode="always_last",
             **quick,
         )
-        view.config.input(self.rows, view.config, view.newest, **quick)
-        view.upload.click(
-            self.upload,
-            view.config,
-            [view.upload_said, view.health, view.newest, shared.outbox],
-            api_visibility="private",
-            show_progress="hidden",
-            concurrency_limit=4,
-        )
-        view.first_from.input(
-            self.pick, [view.first_from, chat.conversation, view.prompt], [view.first, view.prompt], **quick
-        )
-        view.second_from.input(
-            self.pick, [view.second_from, chat.conversation, view.prompt], [view.second, view.prompt], **quick
-        )
-        view.save.click(
-            self.capture,
-            [
-                view.prompt, view.first_from, view.first, view.second_from, view.second, view.better, view.why,
-                chat.conversation, shared.visitor, view.config,
-            ],
-            [
-                view.said, view.prompt, view.first_from, view.first, view.second_from, view.second, view.why, view.better,
-                view.health, view.newest, shared.outbox,
-            ],
-            **quick,
-        )  # fmt: skip
-        for endpoint in (self.submit_preference, self.submit_rating, self.feedback_status):
-            expose(endpoint, concurrency_limit=16)
+        view.more.click(self.show_more, asked, [*listing, view.limit], **quick)
+        view.newest.select(self.act, asked, [view.row_said, *listing, view.me, *tops], **quick)
+        for button, handler in ((view.upload, self.upload), (view.publish, self.publish)):
+            button.click(
+                handler,
+                None,
+                [view.upload_said, *tops],
+                api_visibility="private",
+                show_progress="hidden",
+                concurrency_limit=4,
+            )
+        view.withdraw.click(lambda: gr.Column(visible=True), None, view.sure, **quick)
+        view.keep.click(lambda: gr.Column(visible=False), None, view.sure, **quick)
+        view.surely.click(self.withdraw_all, asked, [view.me, view.sure, *listing, *tops], **quick)
 
-    def refresh(self, config: str, conversation: Conversation) -> tuple[Any, ...]:
-        """The whole tab as it stands, with my recent replies to pick from."""
-        choices = [(TYPED, ""), *recent_replies(conversation)]
-        return (*self.look(config), gr.Dropdown(choices=choices), gr.Dropdown(choices=choices))
-
-    def look(self, config: str) -> tuple[str, str, str]:
-        """Health line, rows, badge."""
+    def top(self) -> tuple[Any, ...]:
+        """The health line, what waits for a look before it is published, and the badge."""
         with shown_to_user():
             status = self.store.status()
-            return outbox_panel(status), self.rows(config), waiting_badge(status.waiting)
+            if not status.needs_approval:
+                return outbox_panel(status), gr.Column(visible=False), "", waiting_badge(status.waiting)
+            rows = self.store.leaving(SHOWN_ROWS)
+            told = (
+                f"<h3>Before the first rows leave</h3><p>{escape(status.dataset)} is a <b>public</b> dataset: everybody will "
+                f"be able to read these {status.waiting} rows, and all later ones without being asked again. The first "
+                f"{len(rows)}:</p>"
+            )
+            leaving = told + row_cards(rows)
+            return outbox_panel(status), gr.Column(visible=True), leaving, waiting_badge(status.waiting)
 
-    def keep_current(self, config: str, seen: tuple[int, ...] | None) -> tuple[Any, ...]:
+    def rows(self, whose: str, config: str, search: str, visitor: str, limit: int = SHOWN_ROWS) -> tuple[str, Any]:
+        """The newest rows that fit, as cards, and whether there are more."""
+        with shown_to_user():
+            me = pseudonym(self.secret, visitor)
+            mine = whose == "mine"
+            query = RowQuery(
+                config=next((name for name in COLUMNS if name == config), None),
+                # A rater nobody has: who is not known here has said nothing here.
+                rater=(me or "nobody") if mine else None,
+                text=(search or "")[:MOST_SEARCH],
+            )
+            limit = min(max(int(limit), 1), MOST_SHOWN)
+            found = self.store.find(query, limit)
+            filtered = bool(query.config or query.text.strip())
+            empty = NOT_FOUND if filtered else NONE_OF_MINE if mine else EMPTY
+            more = gr.Button(visible=found.more and limit < MOST_SHOWN)
+            return row_cards(found, mine=me, empty=empty), more
+
+    def filter(self, whose: str, config: str, search: str, visitor: str) -> tuple[Any, ...]:
+        """Another filter starts at the newest rows again."""
+        return (*self.rows(whose, config, search, visitor), SHOWN_ROWS, "")
+
+    def show_more(self, whose: str, config: str, search: str, visitor: str, limit: int) -> tuple[Any, ...]:
+        """Twice as many rows."""
+        limit = min(2 * max(int(limit), 1), MOST_SHOWN)
+        return (*self.rows(whose, config, search, visitor, limit), limit)
+
+    def keep_current(
+        self, whose: str, config: str, search: str, visitor: str, limit: int, seen: tuple[object, ...] | None
+    ) -> tuple[Any, ...]:
         """The health line and the rows, sent again only when something has moved."""
         with shown_to_user():
             status = self.store.status()
-            counts = (status.saved, status.waiting, status.pushed, status.refused)
-            if counts == seen:
-                return outbox_panel(status) if status.waiting else gr.skip(), gr.skip(), gr.skip(), gr.skip()
-            return *self.look(config), counts
+            now = (
+                *(status.saved, status.waiting, status.pushed, status.refused),
+                *(status.last_error, status.last_commit, status.needs_approval),
+            )
+            if now == seen:
+                skipped = [gr.skip()] * 6
+                return outbox_panel(status) if status.waiting else gr.skip(), *skipped
+            return (*self.top(), *self.rows(whose, config, search, visitor, limit), now)
 
-    def rows(self, config: str) -> str:
-        """The newest rows as cards."""
+    def about_me(self, visitor: str) -> str:
+        """Who I am to others, and what can be done about my rows."""
         with shown_to_user():
-            wanted = next((name for name in COLUMNS if name == config), None)
-            return row_cards(self.store.newest(SHOWN_ROWS, wanted))
+            me = pseudonym(self.secret, visitor)
+            if me is None:
+                return '<p class="pg-meta">This page does not know you yet. Reload it.</p>'
+            return (
+                f"<p>Your rows carry the pseudonym <code>{me}</code>, which this browser keeps. Choose “Mine” to see them, "
+                "change a vote, or take one back.</p>"
+            )
 
-    def upload(self, config: str) -> Iterator[tuple[Any, ...]]:
+    def act(
+        self, whose: str, config: str, search: str, visitor: str, limit: int, event: gr.EventData
+    ) -> tuple[Any, ...]:
+        """Change or take back one of my votes, by the button on its card."""
+        with shown_to_user():
+            said = self.revise(str(event.row), str(event.to), visitor)
+            told = f'<p class="pg-meta" role="status">{said}</p>'
+            listing = self.rows(whose, config, search, visitor, limit)
+            return (told, *listing, self.about_me(visitor), *self.top())
+
+    def revise(self, row_id: str, to: str, visitor: str) -> str:
+        """Change the vote to `to` ("" takes it back); only its own rater may. Returns what the screen says."""
+        me = pseudonym(self.secret, visitor)
+        row = self.store.row(row_id)
+        if row is None:
+            raise UserInputError("This row was changed or taken back already. The list shows what stands.")
+        if me is None or row.columns.get("rater") != me:
+            raise UserInputError("Only whoever gave this vote can change it or take it back.")
+        related = self._related(row, me)
+        if not to:
+            for one in related:
+                self.store.withdraw(one.id)
+            return "Taken back. It leaves the dataset with the next upload."
+        stands = next((one for one in related if one.config == "comparisons"), row)
+        if stands is not row and to == "swap":
+            to = "right" if stands.columns["outcome"] == "left" else "left"
+        label = dict(choices(stands)).get(to, to)
+        change = changed(stands, to, related)
+        self.store.save(change.rows, change.taking_back)
+        return f"Changed to “{escape(label)}”. The dataset follows with the next upload."
+
+    def _related(self, row: StoredRow, me: str) -> tuple[StoredRow, ...]:
+        """The rows of the same vote: a battle with a winner is two."""
+        comparison = row.columns.get("comparison_id")
+        if not comparison:
+            return (row,)
+        found = self.store.find(RowQuery(rater=me, comparison_id=str(comparison)), MOST_SHOWN).rows
+        return tuple(one for one in found if _answers(one) == _answers(row)) or (row,)
+
+    def withdraw_all(self, whose: str, config: str, search: str, visitor: str, limit: int) -> tuple[Any, ...]:
+        """Take back everything this reviewer ever said here, and say what remains where."""
+        with shown_to_user():
+            me = pseudonym(self.secret, visitor)
+            if me is None:
+                raise UserInputError("This page does not know you yet. Reload it, then try again.")
+            gone = self.store.withdraw_all(me)
+            status = self.store.status()
+            said = f'<p role="status"><b>{_count(gone)} taken back.</b> {what_remains(status.dataset)}</p>'
+            listing = self.rows(whose, config, search, visitor, limit)
+            return (said, gr.Column(visible=False), *listing, *self.top())
+
+    def upload(self) -> Iterator[tuple[Any, ...]]:
         """Send what waits, now, and say how it went."""
         with shown_to_user():
-            yield '<p class="pg-meta" role="status">Sending what waits</p>', gr.skip(), gr.skip(), gr.skip()
-            status = self.store.upload_now()
-            if status.last_error and status.waiting:
-                said = f'<div class="pg-error">{status.waiting} still waiting. They are safe on this machine.</div>'
-            elif status.waiting:
-                said = f'<p class="pg-meta">{status.waiting} still on the way.</p>'
-            else:
-                said = '<p class="pg-meta">Nothing is waiting.</p>'
-            yield said, *self.look(config)
+            yield ('<p class="pg-meta" role="status">Sending what waits</p>', *[gr.skip()] * 4)
+            self.store.upload_now()
+            yield self._sent()
 
-    def pick(self, reply_id: str, conversation: Conversation, prompt: str) -> tuple[Any, Any]:
-        """Fill an answer, and the prompt if it is empty, from one of my replies."""
+    def publish(self) -> Iterator[tuple[Any, ...]]:
+        """Agree that what waits, and what follows, goes to the public dataset."""
         with shown_to_user():
-            if not reply_id:
-                return gr.skip(), gr.skip()
-            turn = conversation.turn(reply_id)
-            question = conversation.prompt_of(reply_id)[-1].content
-            return turn.message.content, gr.skip() if prompt.strip() else question
+            yield ('<p class="pg-meta" role="status">Publishing</p>', *[gr.skip()] * 4)
+            self.store.approve()
+            yield self._sent()
 
-    def capture(
-        self,
-        prompt: str,
-        first_from: str,
-        first: str,
-        second_from: str,
-        second: str,
-        better: str | None,
-        why: str,
-        conversation: Conversation,
-        visitor: str,
-        config: str = "",
-    ) -> Captured:
-        """Save a pair that was typed, pasted or picked."""
-        with shown_to_user():
-            if better not in ("first", "second"):
-                raise UserInputError("Say which answer is better: First or Second.")
-            answers = (
-                answer_picked(first_from, first, conversation),
-                answer_picked(second_from, second, conversation),
-            )
-            won, lost = answers if better == "first" else answers[::-1]
-            row = pair_row(
-                prompt=prompt_of(prompt, (won, lost), conversation),
-                chosen=(Message("assistant", won.text),),
-                rejected=(Message("assistant", lost.text),),
-                makers=(won.maker, lost.maker),
-                provenance=provenance_of(
-                    source="manual",
-                    comment=why,
-                    rater=pseudonym(self.secret, visitor),
-                    shown_left="chosen" if better == "first" else "rejected",
-                ),
-            )
-            self.store.save([row])
-            status = self.store.status()
-            said = f'<p class="pg-meta" role="status">{saved_sentence(status)}</p>'
-            return Captured(said, "", "", "", "", "", "", None, *self.look(config))
+    def _sent(self) -> tuple[Any, ...]:
+        status = self.store.status()
+        if status.last_error and status.waiting:
+            said = f'<div class="pg-error">{status.waiting} still waiting. They are safe on this machine.</div>'
+        elif status.waiting:
+            said = f'<p class="pg-meta">{status.waiting} still on the way.</p>'
+        else:
+            said = '<p class="pg-meta">Nothing is waiting.</p>'
+        return (said, *self.top())
 
-    def submit_preference(
-        self,
-        prompt: str | list[dict[str, str]],
-        chosen: str | list[dict[str, str]],
-        rejected: str | list[dict[str, str]],
-        chosen_model: str = "",
-        rejected_model: str = "",
-        reasons: list[str] = [],  # noqa: B006  (never written to; gradio shows the default to callers)
-        comment: str = "",
-        rater: str = "",
-        id: str = "",
-    ) -> dict[str, Any]:
-        """Save a preference between two answers. Returns {id, state}; state "saved" means it is on disk.
 
-        Args:
-            prompt: Text, or a list of {role, content} that ends with the user's turn.
-            chosen: The better answer: text, or a list with the assistant's turn.
-            rejected: The other answer.
-            chosen_model: repo_id or repo_id@revision that made the better answer; without a revision it is resolved.
-            rejected_model: The same for the other answer.
-            reasons: Short reasons.
-            comment: Free text.
-            rater: Who says so. Counts because there is no sign-in.
-            id: A UUID of your own: the same call twice is then one row.
-        """
-        with shown_to_user():
-            check_types(
-                text={
-                    "chosen_model": chosen_model, "rejected_model": rejected_model, "comment": comment, "rater": rater,
-                    "id": id,
-                },
-                texts={"reasons": reasons},
-            )  # fmt: skip
-            row = pair_row(
-                prompt=messages_of(prompt, "user", "prompt"),
-                chosen=messages_of(chosen, "assistant", "chosen"),
-                rejected=messages_of(rejected, "assistant", "rejected"),
-                makers=(self._maker(chosen_model), self._maker(rejected_model)),
-                provenance=provenance_of(source="api", comment=comment, reasons=reasons, rater=rater, row_id=id),
-            )
-            return self._kept(row)
+def what_remains(dataset: str) -> str:
+    """What still holds rows after they were taken back, and how the owner removes it there too."""
+    if dataset.startswith("folder "):
+        return (
+            "They leave the dataset folder within seconds. The feedback database keeps them marked as withdrawn, and copies "
+            "made of either before stay as they are."
+        )
+    return (
+        f"They leave {escape(dataset)} with the next upload. Its git history still holds them until its owner squashes it: "
+        f'<code>HfApi().super_squash_history("{escape(dataset)}", repo_type="dataset")</code>. The feedback database keeps '
+        "them marked as withdrawn, and copies made before stay as they are."
+    )
 
-    def submit_rating(
-        self,
-        prompt: str | list[dict[str, str]],
-        completion: str | list[dict[str, str]],
-        label: bool,
-        model: str = "",
-        reasons: list[str] = [],  # noqa: B006
-        comment: str = "",
-        rater: str = "",
-        id: str = "",
-    ) -> dict[str, Any]:
-        """Save a thumb on one answer. Returns {id, state}; state "saved" means it is on disk.
 
-        Args:
-            prompt: Text, or a list of {role, content} that ends with the user's turn.
-            completion: The answer: text, or a list with the assistant's turn.
-            label: true is good, false is bad.
-            model: repo_id or repo_id@revision that made the answer; without a revision it is resolved.
-            reasons: Short reasons.
-            comment: Free text.
-            rater: Who says so. Counts because there is no sign-in.
-            id: A UUID of your own: the same call twice is then one row.
-        """
-        with shown_to_user():
-            if not isinstance(label, bool):
-                raise UserInputError("label has to be true or false.")
-            check_types(text={"model": model, "comment": comment, "rater": rater, "id": id}, texts={"reasons": reasons})
-            row = RatingRow(
-                provenance_of(source="api", comment=comment, reasons=reasons, rater=rater, row_id=id),
-                prompt=messages_of(prompt, "user", "prompt"),
-                completion=messages_of(completion, "assistant", "completion"),
-                label=label,
-                by=self._maker(model),
-            )
-            return self._kept(row)
+def _count(rows: int) -> str:
+    return f"{rows} {'row' if rows == 1 else 'rows'}"
 
-    def feedback_status(self) -> dict[str, Any]:
-        """How many rows are saved, waiting, pushed and refused, where they go, and the last commit and error."""
-        with shown_to_user():
-            record = asdict(self.store.status())
-            return {**record, "warnings": list(record["warnings"])}
 
-    def _kept(self, row: PreferenceRow | RatingRow) -> dict[str, Any]:
-        """Save a row of the API; the same call again is the same row, another one under its id is refused."""
-        if not self.store.save([row]).same:
-            raise UserInputError(
-                f"The id {row.provenance.id} belongs to a row that says something else, which was kept. Nothing was saved "
-                "now; use another id, or leave it out."
-            )
-        return {"id": row.provenance.id, "state": "saved"}
-
-    def _maker(self, model: str) -> Contender:
-        if not model:
-            return Contender()
-        ref = self.router.pin(model)
-        return Contender(ref.repo_id, ref.revision or None)
+def _answers(row: StoredRow) -> frozenset[str]:
+    """The two things a row compares, whichever way round."""
+    columns = row.columns
+    names = ("chosen", "rejected") if row.config in ("preferences", "image_preferences") else ("left", "right")
+    if columns.get("kind") == "image":
+        names = ("left_image", "right_image")
+    return frozenset(repr(columns.get(name)) for name in names)

@@ -64,6 +64,7 @@ def _where(query: RowQuery) -> tuple[list[str], list[Any]]:
         ("rows.rater = ?", query.rater),
         ("json_extract(columns, '$.source') = ?", query.source),
         ("json_extract(columns, '$.outcome') = ?", query.outcome),
+        ("json_extract(columns, '$.comparison_id') = ?", query.comparison_id),
     ):
         if value:
             wanted.append(condition)

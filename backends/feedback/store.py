@@ -209,13 +209,13 @@ class SqliteFeedbackStore:
         if about.supersedes:
             old = db.execute("SELECT seq FROM rows WHERE id = ?", (about.supersedes,)).fetchone()
             if old is not None:
-                self._take_back(db, old[0], "superseded", about.id)
+                self._take_back(db, _heir(db, old[0]), "superseded", about.id)
 
     def _withdraw(self, db: sqlite3.Connection, row_id: str) -> None:
         found = db.execute("SELECT seq FROM rows WHERE id = ?", (row_id,)).fetchone()
         if found is None:
             raise UserInputError("That row is not in this app's store, so there is nothing to take back.")
-        self._take_back(db, found[0], "withdrawn", None)
+        self._take_back(db, _heir(db, found[0]), "withdrawn", None)
 
     def _take_back(self, db: sqlite3.Connection, seq: int, kind: str, by_row: str | None) -> None:
         gone = db.execute("SELECT 1 FROM events WHERE row = ? AND kind != 'saved'", (seq,)).fetchone()
@@ -223,6 +223,19 @@ class SqliteFeedbackStore:
             db.execute("INSERT INTO events (row, kind, at, by_row) VALUES (?, ?, ?, ?)", (seq, kind, now(), by_row))
             # For every destination: each takes the row out of its shard when it is the current one again.
             db.execute("UPDATE placements SET state = 'withdrawn' WHERE row = ?", (seq,))
+
+
+def _heir(db: sqlite3.Connection, seq: int) -> int:
+    """The row that stands in this one's place: a page may still know the one that was changed elsewhere since."""
+    while True:
+        found = db.execute(
+            """SELECT rows.seq FROM events JOIN rows ON rows.id = events.by_row
+            WHERE events.row = ? AND events.kind = 'superseded'""",
+            (seq,),
+        ).fetchone()
+        if found is None or found[0] <= seq:
+            return seq
+        seq = found[0]
 
 
 def _said(text: str) -> dict[str, object]:

@@ -39,8 +39,9 @@ PARAMETERS = {
     ],
     "/submit_preference": [
         "prompt", "chosen", "rejected", "chosen_model", "rejected_model", "reasons", "comment", "rater", "id",
+        "consent_version",
     ],
-    "/submit_rating": ["prompt", "completion", "label", "model", "reasons", "comment", "rater", "id"],
+    "/submit_rating": ["prompt", "completion", "label", "model", "reasons", "comment", "rater", "id", "consent_version"],
     "/generate_image": [
         "prompt", "negative_prompt", "model", "width", "height", "steps", "guidance", "scheduler", "seed", "image",
         "mask", "strength", "loras",

@@ -191,3 +191,13 @@ def test_counts_of_an_older_database_are_taken_over(tmp_path: Path, monkeypatch:
     store, _ = open_store(tmp_path)
     status = store.status()
     assert (status.saved, status.waiting, status.pushed) == (3, 2, 1)
+
+
+def test_a_page_that_knows_an_older_row_changes_what_stands_in_its_place(tmp_path: Path) -> None:
+    store, _ = open_store(tmp_path)
+    store.save([rating(True, id="a")])
+    store.save([rating(False, id="b", supersedes="a")])
+    store.save([rating(True, id="c", supersedes="a")])
+    assert ids(store) == ["c"]
+    store.withdraw("a")
+    assert ids(store) == []

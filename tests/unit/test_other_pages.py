@@ -18,9 +18,9 @@ from core.conversation import Conversation
 from core.dataset import PreferenceRow
 from core.errors import DownloadFailed, NoBackend, NotSaved
 from core.feedback import FeedbackStatus
+from pages.capture import CapturePage
 from pages.card import CardPage, Shown
 from pages.chat import ChatPage
-from pages.feedback import FeedbackPage
 from pages.search import SearchPage as SearchTab
 from tests.fakes import OTHER, REF, FakeCatalog, FakeImages, FakeRouter, FakeStore, summary
 
@@ -153,8 +153,8 @@ def test_a_failed_download_leaves_the_button_and_a_sentence() -> None:
     assert "ready" not in progress_line(Progress("load")).lower()
 
 
-def feedback(store: FakeStore | None = None) -> FeedbackPage:
-    return FeedbackPage(FakeRouter(), store or FakeStore(), "salt")
+def feedback(store: FakeStore | None = None) -> CapturePage:
+    return CapturePage(store or FakeStore(), "salt")
 
 
 def talked() -> Conversation:
