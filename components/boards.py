@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 
 from components.numbers import bytes_of, parameters
 from components.plots import Interval, dots, heat_map, intervals, over_days
-from core.evidence import Agreement, AgreementOf, Leaderboard, RaterHealth, Share, Standing
+from core.evidence import Agreement, AgreementOf, Facts, Leaderboard, RaterHealth, Share, Standing
 
 MOST_SHOWN = 30
 CANNOT_TELL = (
@@ -70,31 +71,56 @@ def agreement_html(found: Agreement) -> str:
 
 
 def _table(rows: tuple[Standing, ...]) -> str:
-    body = "".join(_standing(row) for row in rows)
+    """Columns of which nothing is known here are left out, and said to be."""
+    told = [[fact(row.facts) for row in rows] for _, fact in _FACTS]
+    known = [number for number, values in enumerate(told) if any(value != UNKNOWN for value in values)]
+    heads = "".join(f'<th class="n">{_FACTS[number][0]}</th>' for number in known)
+    body = "".join(
+        _standing(row, "".join(_cell(_FACTS[number][0], told[number][place]) for number in known))
+        for place, row in enumerate(rows)
+    )
+    missing = ", ".join(name.lower() for number, (name, _) in enumerate(_FACTS) if number not in known)
     return (
-        '<table class="pg-results pg-board"><thead><tr><th class="n">Place</th><th>Contender</th><th class="n">Rating</th>'
-        '<th class="n">95 % interval</th><th class="n">Votes</th><th class="n">Won · lost · tied</th>'
-        '<th class="n">Parameters</th><th class="n">Memory</th><th class="n">First token</th><th class="n">Tokens/s</th>'
-        f"</tr></thead><tbody>{body}</tbody></table>"
+        '<div class="pg-scroll"><table class="pg-results pg-board"><thead><tr><th class="n">Place</th><th>Contender</th>'
+        '<th class="n">Rating</th><th class="n">95 % interval</th><th class="n">Votes</th><th class="n">Won · lost · tied</th>'
+        f"{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        + (f'<p class="pg-meta">Not known here, because no row says it: {missing}.</p>' if missing else "")
     )
 
 
-def _standing(row: Standing) -> str:
-    facts = row.facts
+def _standing(row: Standing, facts: str) -> str:
     place = CANNOT_TELL if row.rank is None else str(row.rank)
-    repo = f'<span class="pg-meta">{escape(row.model or "")}</span>'
-    first = "–" if facts.first_token_s is None else f"{facts.first_token_s:.2f} s"
-    speed = "–" if facts.tokens_per_s is None else f"{facts.tokens_per_s:.1f}"
     return (
-        f'<tr><td class="n" data-label="Place">{place}</td><td class="pg-name">{escape(row.contender)}<br>{repo}</td>'
-        f'<td class="n" data-label="Rating">{row.rating:.0f}</td>'
-        f'<td class="n" data-label="95 %">{row.low:.0f} to {row.high:.0f}</td>'
-        f'<td class="n" data-label="Votes">{row.votes:,}</td>'
-        f'<td class="n" data-label="Won · lost · tied">{row.wins:,} · {row.losses:,} · {row.ties:,}</td>'
-        f'<td class="n" data-label="Parameters">{parameters(facts.parameters)}</td>'
-        f'<td class="n" data-label="Memory">{bytes_of(facts.memory_bytes)}</td>'
-        f'<td class="n" data-label="First token">{first}</td><td class="n" data-label="Tokens/s">{speed}</td></tr>'
+        f'<tr><td class="n" data-label="Place">{place}</td><td class="pg-name">{escape(row.contender)}'
+        f'<br><span class="pg-meta">{escape(row.model or "")}</span></td>'
+        + _cell("Rating", f"{row.rating:.0f}")
+        + _cell("95 %", f"{row.low:.0f} to {row.high:.0f}")
+        + _cell("Votes", f"{row.votes:,}")
+        + _cell("Won · lost · tied", f"{row.wins:,} · {row.losses:,} · {row.ties:,}")
+        + f"{facts}</tr>"
     )
+
+
+def _cell(label: str, text: str) -> str:
+    return f'<td class="n" data-label="{label}">{escape(text)}</td>'
+
+
+def _seconds(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.2f} s"
+
+
+def _speed(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.1f}"
+
+
+UNKNOWN = "–"
+_FACTS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
+    ("Parameters", lambda facts: parameters(facts.parameters)),
+    ("Memory", lambda facts: bytes_of(facts.memory_bytes)),
+    ("First token", lambda facts: _seconds(facts.first_token_s)),
+    ("Tokens/s", lambda facts: _speed(facts.tokens_per_s)),
+    ("Price", lambda facts: facts.price or UNKNOWN),
+)
 
 
 def _scatter(rows: tuple[Standing, ...]) -> str:

@@ -100,7 +100,7 @@ def dots(points: Sequence[tuple[str, float, float]], across: str, upwards: str) 
     scaled = [log10(x) if folded else x for x in xs]
     low, high, under, over = min(scaled), max(scaled), min(ys), max(ys)
     marks = "".join(
-        f'<span class="pg-point" style="left:{8 + 84 * _share(x, low, high):.1f}%;bottom:{10 + 78 * _share(y, under, over):.1f}%" '
+        f'<span class="pg-point{" pg-leftwards" if _share(x, low, high) > 0.6 else ""}" style="left:{8 + 84 * _share(x, low, high):.1f}%;bottom:{10 + 78 * _share(y, under, over):.1f}%" '
         f'title="{escape(name)}"><i></i><b>{escape(name)}</b></span>'
         for (name, _, y), x in zip(points, scaled, strict=True)
     )
