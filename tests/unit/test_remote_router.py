@@ -15,14 +15,16 @@ from backends.router import Router, build_chat
 from components.chip import chip
 from core.chat import GenerationSettings, Message
 from core.comparison import Comparison, Vote, rows_of
+from core.conversation import Conversation
 from core.errors import AppError, NoBackend, UserInputError
 from core.images import ImageSettings
 from core.refs import ModelRef
 from core.settings import Settings
+from pages.battle import BattlePage
 from pages.remote import HERE, RemotePage, name_of
 from pages.shared import Frame
 from tests.fakes import FakeStore
-from tests.openai_server import NAME, OpenAiServer, Status, serving
+from tests.openai_server import NAME, OpenAiServer, Status, serving, whole
 
 ENDPOINT = "http://127.0.0.1:9"
 ASKED = (Message("user", "private"),)
@@ -169,6 +171,22 @@ def test_a_row_says_what_is_known_and_null_for_what_is_not(tmp_path: Path, serve
     mixed = Comparison("c", ASKED, replies[0], replace(replies[1], backend="CPU", dtype="bfloat16"))
     columns = rows_of(mixed, Vote("tie"), created_at="2026-01-01T00:00:00+00:00", app_version="0")[0].columns()
     assert (columns["backend"], columns["dtype"]) == (f"remote {server.host} | CPU", "unknown | bfloat16")
+
+
+def test_two_settings_of_a_remote_model_are_compared_blind(tmp_path: Path, server: OpenAiServer) -> None:
+    server.always = lambda payload: whole(f"at {payload['temperature']}")
+    built = router(tmp_path, server)
+    store = FakeStore()
+    battles = BattlePage(built, store, "salt", ())
+    name = f"remote:{NAME}"
+    bouts = list(battles.compare("private", Conversation(), BUNDLED, "", name, 0.2, name, 1.0, 0.9, 64, None))
+    shown = "".join(str(bout) for bout in bouts)
+    assert "at 0.2" in shown and "at 1.0" in shown
+    assert server.host not in shown and NAME not in shown, "a contender was named before the vote"
+    battle = next(bout.battle for bout in bouts if isinstance(bout.battle, str))
+    said = str(battles.vote("left", battle, "", "visitor"))
+    assert f"model on {server.host}" in said
+    assert {row.columns()["backend"] for row in store.kept.values()} == {f"remote {server.host}"}
 
 
 # The chooser.
