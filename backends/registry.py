@@ -78,7 +78,7 @@ class ModelRegistry(Generic[M]):
                 try:
                     model = load()
                 except BaseException:
-                    _collect()
+                    collect()
                     raise
             with self._lock:
                 self._slots[ref] = _Slot(model)
@@ -93,7 +93,7 @@ class ModelRegistry(Generic[M]):
                 return False
             del self._slots[ref]
         del slot
-        _collect()
+        collect()
         return True
 
     def _lend(self, ref: ModelRef) -> Lease[M]:
@@ -127,7 +127,8 @@ class ModelRegistry(Generic[M]):
         return False
 
 
-def _collect() -> None:
+def collect() -> None:
+    """Give back to the system and to the GPU what nothing refers to any more."""
     gc.collect()
     import sys
 

@@ -13,6 +13,7 @@ from backends.image import schedulers
 from backends.image.adapters import NOTHING_ATTACHED, Attached
 from backends.image.loading import LoadedPipeline, Task
 from backends.image.memory import in_tiles
+from backends.image.metadata import least_side
 from backends.image.preview import Previews, decoded, to_picture, unpacked
 from backends.image.running import RunningDrawing
 from backends.image.sources import Sources, control_picture, steering
@@ -71,16 +72,26 @@ def translated(error: Exception, loaded: LoadedPipeline, settings: ImageSettings
             import torch
 
             torch.cuda.empty_cache()
-        width, height = (max(64, (side or 0) // 2 // 64 * 64) for side in (settings.width, settings.height))
         return OutOfMemory(
-            f"There is not enough memory for {settings.width} × {settings.height} with this model. Try {width} × {height}, "
-            "or wait until other work has ended."
+            f"There is not enough memory for {settings.width} × {settings.height} with this model. "
+            f"{_what_would_fit(loaded, settings)}, or wait until other work has ended."
         )
     log.warning("%s failed to draw: %s: %s", loaded.ref, type(error).__name__, error)
     return GenerationFailed(
         "The model stopped with an error while it was drawing. Try again; if it happens again, choose another scheduler or "
         "model."
     )
+
+
+def _what_would_fit(loaded: LoadedPipeline, settings: ImageSettings) -> str:
+    least, multiple = least_side(loaded.facts)
+    width, height = (max(least, (side or 0) // 2 // multiple * multiple) for side in (settings.width, settings.height))
+    if (width, height) != (settings.width, settings.height):
+        # A quarter of the pixels takes a quarter of the memory that is not the model's own.
+        return f"Try {width} × {height}"
+    if settings.control is not None or settings.loras:
+        return "It is the smallest size already. Try without the ControlNet and the LoRAs"
+    return "It is the smallest size already. Try a smaller model"
 
 
 def cut_from(loaded: LoadedPipeline, prompt: str) -> str:

@@ -18,10 +18,10 @@ from backends.image.loading import LoadedPipeline
 from backends.image.png import write_png
 from backends.image.running import Line, RunningDrawing
 from backends.image.sources import Sources, control_picture, sources_of
-from backends.registry import Lease, ModelRegistry
+from backends.registry import Lease, ModelRegistry, collect
 from core import __version__
 from core.chat import LoadPlan, Progress
-from core.errors import AppError, GenerationFailed, NoBackend
+from core.errors import AppError, GenerationFailed, NoBackend, OutOfMemory
 from core.images import (
     ImageCapabilities,
     ImageSettings,
@@ -138,6 +138,9 @@ class LocalImages:
         except AppError as error:
             log.warning("a drawing failed: %s", error, exc_info=error.__cause__)
             drawing.fail(plainly(error))
+            if isinstance(error, OutOfMemory):
+                # Only now nothing holds the tensors of the picture that failed.
+                collect()
         except Exception:
             log.exception("a drawing failed")
             drawing.fail(GenerationFailed("The engine failed while it was drawing. Try again."))

@@ -171,7 +171,7 @@ def capabilities_of(folder: Path, ref: ModelRef) -> ImageCapabilities:
     return ImageCapabilities(
         width=side,
         height=side,
-        least_side=max(multiple, side // 4 // multiple * multiple),
+        least_side=least_side(facts)[0],
         most_side=min(_MOST_SIDE, side * _MOST_TIMES),
         multiple=multiple,
         steps=steps,
@@ -201,6 +201,12 @@ def _takes_loras(facts: PipelineFacts) -> bool:
     from importlib.util import find_spec
 
     return hasattr(pipeline_class(facts.class_name), "load_lora_weights") and find_spec("peft") is not None
+
+
+def least_side(facts: PipelineFacts) -> tuple[int, int]:
+    """The smallest side in pixels that is drawn, and the number every side is a multiple of."""
+    side, multiple = _sides(facts)
+    return max(multiple, side // 4 // multiple * multiple), multiple
 
 
 def default_side(folder: Path) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -235,6 +236,47 @@ def test_out_of_memory_is_a_sentence_and_the_next_request_works(
             with pytest.raises(kind, match="Try"):
                 list(images.start(IMAGE_REF, FAST).listen())
     assert drawn(images, changed(FAST, steps=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"width": 128, "height": 96}, "for 128 × 96 with this model. Try 64 × 48, or wait"),
+        ({"width": 24, "height": 16}, "for 24 × 16 with this model. Try 16 × 16"),
+        ({"width": 16, "height": 16}, "smallest size already. Try a smaller model"),
+    ],
+)
+def test_out_of_memory_in_the_middle_says_what_would_fit_and_nothing_is_kept(
+    images: ImageRouter, monkeypatch: pytest.MonkeyPatch, changes: dict[str, int], sentence: str
+) -> None:
+    """The second of three steps runs out; the pictures of the batch before it stay, the tensors of this one do not."""
+    import gc
+    import weakref
+
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    before = pixels(drawn(images, FAST)[0].png)
+    inner, calls, held = UNet2DConditionModel.forward, [], []
+
+    def fail(self: object, sample: torch.Tensor, *args: object, **kwargs: object) -> object:
+        calls.append(1)
+        if len(calls) == 5:
+            held.append(weakref.ref(sample))
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return inner(self, sample, *args, **kwargs)
+
+    # pytest keeps what is logged, tracebacks and their frames included.
+    monkeypatch.setattr(logging.getLogger("backends.image.local"), "disabled", True)
+    with monkeypatch.context() as broken:
+        broken.setattr(UNet2DConditionModel, "forward", fail)
+        drawing = images.start(IMAGE_REF, changed(FAST, batch=2, **changes))
+        with pytest.raises(OutOfMemory, match=sentence):
+            list(drawing.listen())
+    assert len(calls) == 5 and len(drawing.pictures()) == 1
+    gc.collect()
+    assert held[0]() is None
+    assert pixels(drawn(images, FAST)[0].png) == before
 
 
 def test_parts_are_loaded_once_and_shared(images: ImageRouter, monkeypatch: pytest.MonkeyPatch) -> None:
