@@ -163,6 +163,10 @@ class GalleryPage:
         seen = {"fn": None, "js": show, "api_visibility": "private"}
         looked = [view.text, view.starred, shared.visitor]
         asked = [*looked, view.page, view.marked]
+        images.mode.change(
+            None, images.mode, None, api_visibility="private",
+            js="(mode) => { document.documentElement.dataset.imagesMode = mode; }",
+        )  # fmt: skip
         images.mode.change(self.enter, [images.mode, *looked], [view.group, *listing], **quick)
         gr.on([view.text.submit, view.starred.input], self.find, looked, listing, trigger_mode="always_last", **quick)
         view.text.input(self.find, looked, listing, trigger_mode="always_last", **quick)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 from components.errors import shown_to_user
-from core.axes import AXIS_NAMES, Axis, Names, read_axis
+from core.axes import AXIS_NAMES, Axis, Names, read_axis, split_values
 from core.errors import UserInputError
 from core.grid import LETTERS, GridPlan, plan_of
 from core.images import ImageSettings, Lora
@@ -99,6 +99,25 @@ class AxesPanel:
                 self.images.controls.here(ref) if kind == "model" else self.router.capabilities(ref).schedulers
             )
             return gr.Textbox(value="", visible=False), gr.Dropdown(choices=list(choices), value=[], visible=True)
+
+    def restored(self, plan: GridPlan) -> tuple[Any, ...]:
+        """The prompt and the axes that made a plan, in the order of the prompt's field and `AxesView.inputs`."""
+        kinds: list[Any] = [""] * len(LETTERS)
+        texts: list[Any] = [gr.Textbox(value="", visible=False)] * len(LETTERS)
+        picks: list[Any] = [gr.Dropdown(value=[], visible=False)] * len(LETTERS)
+        for number, axis in enumerate(plan.axes):
+            kind = next((kind for kind, name in AXIS_NAMES.items() if name == axis.name), None)
+            if kind is None:
+                continue
+            kinds[number] = kind
+            if kind in CHOSEN:
+                chosen = list(split_values(axis.text))
+                labels = [(label, value) for label, value in zip(axis.labels, chosen, strict=False)]
+                picks[number] = gr.Dropdown(choices=labels, value=chosen, visible=True)
+            else:
+                texts[number] = gr.Textbox(value=axis.text, placeholder=HINTS[kind], visible=True)
+        # The first cell stands where every replacement is still the text it replaces.
+        return plan.cells[0].settings.prompt, *kinds, *texts, *picks
 
     def plan(self, prompt: str, model: ModelRef | None, values: Sequence[Any], *, seed: int) -> GridPlan:
         """Every cell. `values` are those of the axes, the settings and the adapters; `seed` stands in for an empty one."""

@@ -19,7 +19,7 @@ from components.pictures import drawing_line, recipe_table
 from components.progress import progress_line
 from core.errors import AppError, GalleryError, UserInputError
 from core.gallery import GalleryQuery, KeptPicture
-from core.grid import MOST_CELLS, GridPlan, missing, plan_from, plan_text, seconds_of
+from core.grid import LETTERS, MOST_CELLS, GridPlan, missing, plan_from, plan_text, seconds_of
 from core.identity import owner_of
 from core.protocols import ImageRouter, PictureStore
 from core.refs import ModelRef
@@ -127,9 +127,9 @@ class GridPage:
         axes = view.axes.inputs()
         controls, adapters = images.controls.inputs(), images.adapters.inputs()
         asked = [view.prompt, shared.image_model, *axes, *controls, *adapters]
-        images.mode.change(self.enter, [images.mode, shared.visitor], [view.group, *outputs], **quick).then(
-            self.estimate, asked, view.cost, **quick
-        )
+        images.mode.change(
+            self.enter, [images.mode, shared.visitor, view.plan], [view.group, view.prompt, *axes, *outputs], **quick
+        ).then(self.estimate, asked, view.cost, **quick)
         gr.on(
             [
                 *(part.change for part in (view.prompt, *axes)),
@@ -159,19 +159,23 @@ class GridPage:
                 api_visibility="private",
             )  # fmt: skip
 
-    def enter(self, mode: str, visitor: str) -> tuple[Any, ...]:
-        """Show the visitor's newest grid, so that a page that was reloaded goes on with it."""
+    def enter(self, mode: str, visitor: str, plan: GridPlan | None) -> tuple[Any, ...]:
+        """Show the visitor's newest grid, so that a page that was reloaded goes on with it; its axes only there."""
         with shown_to_user():
-            group = gr.Column(visible=mode == MODE)
+            group, skip = gr.Column(visible=mode == MODE), gr.skip()
+            fields: tuple[Any, ...] = (skip,) * (1 + 3 * len(LETTERS))
+            nothing = (group, *fields, *(skip,) * len(Update._fields))
             owner = self._owner(visitor)
             # A grid that is drawn by this very page shows itself.
             if mode != MODE or self.runs.on(owner):
-                return group, *[gr.skip()] * len(Update._fields)
+                return nothing
             grid = self.pictures.grid(owner)
-            plan = plan_from(grid[1]) if grid else None
-            if grid is None or plan is None:
-                return group, *[gr.skip()] * len(Update._fields)
-            return group, *self._ended(plan, grid[0], self.pictures.cells(owner, grid[0]), "")
+            newest = plan_from(grid[1]) if grid else None
+            if grid is None or newest is None:
+                return nothing
+            if plan is None:
+                fields = self.axes.restored(newest)
+            return group, *fields, *self._ended(newest, grid[0], self.pictures.cells(owner, grid[0]), "")
 
     def estimate(self, prompt: str, model: ModelRef | None, *values: Any) -> str:
         """What the grid would cost, or what is wrong with it, as it is typed."""

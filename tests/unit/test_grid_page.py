@@ -18,13 +18,14 @@ from core.errors import OutOfMemory
 from core.gallery import GalleryQuery
 from core.identity import owner_of
 from core.recipe import recipe_in
+from pages.image_controls import Controls
 from pages.image_grid import GridPage, Update
 from pages.images import ImagesPage
 from tests.fakes import LORA, OTHER, REF, FakeCatalog, FakeDrawing, FakeImages
 
 ANN, BOB = "a" * 32, "b" * 32
 OWNER = owner_of("salt", ANN)
-CONTROLS = ("", "", 64, 64, 20, 3.5, "", "", 1, True)
+CONTROLS = tuple(Controls(width=64, height=64, steps=20, guidance=3.5))
 STEPS_AND_SEEDS = ("steps", "seed", "", "5, 10", "1..3", "", [], [], [])
 
 
@@ -122,15 +123,16 @@ def test_a_page_that_was_reloaded_finds_its_grid_and_goes_on(page: GridPage, ima
         if "Picture 2 of 6" in str(update.status):
             break  # the page is gone: gradio closes the handler
     assert not page.runs.on(OWNER)
-    group, *shown = page.enter("grid", ANN)
-    found = Update(*shown)
+    group, prompt, *shown = page.enter("grid", ANN, None)
+    found = Update(*shown[9:])
+    assert (prompt, shown[0], shown[3].value, shown[4].value) == ("a red apple", "steps", "5, 10", "1..3")
     assert group.visible
     assert "1 of 6 are drawn; Resume draws the other 5." in found.status
     list(page.resume(ANN, found.plan, found.grid))
     assert len(page.pictures.cells(OWNER, found.grid)) == 6
-    nothing = Update(*page.enter("grid", BOB)[1:])
+    nothing = Update(*page.enter("grid", BOB, None)[11:])
     assert not isinstance(nothing.sheet, list)
-    assert not page.enter("draw", ANN)[0].visible
+    assert not page.enter("draw", ANN, None)[0].visible
 
 
 def test_a_grid_belongs_to_its_visitor(page: GridPage, images: FakeImages) -> None:
@@ -178,7 +180,7 @@ def test_the_contact_sheet_and_the_table_carry_everything(page: GridPage) -> Non
 
 
 def test_without_the_prompt_in_the_file_it_is_nowhere_on_disk_nor_on_the_sheet(page: GridPage, tmp_path: Path) -> None:
-    secret = (*CONTROLS[:-1], False)
+    secret = tuple(Controls(*CONTROLS)._replace(keep_prompt=False))
     last = list(page.draw(ANN, "a secret apple", None, *axes(("prompt", "secret, hidden")), *secret))[-1]
     picture = Path(list(page.save_sheet(ANN, last.plan, last.grid))[-1][0]).read_bytes()
     table = Path(list(page.save_table(ANN, last.plan, last.grid))[-1][0]).read_text(encoding="utf-8-sig")
@@ -218,6 +220,10 @@ def test_models_and_schedulers_are_chosen_from_what_is_here(page: GridPage, imag
     assert (typed.visible, picks.visible) == (True, False)
     assert "10-30:5" in typed.placeholder
     run(page, axes(("model", ""), ("scheduler", ""), ([str(REF), str(OTHER)], ["DDIM", "Euler"], [])))
+    prompt, *fields = page.axes.restored(
+        page.axes.plan("x", None, axes(("model", ""), picks=([str(OTHER)], [], [])) + CONTROLS, seed=1)
+    )
+    assert (prompt, fields[0], fields[6].value) == ("x", "model", [str(OTHER)])
     # Model by model, so that each is loaded once.
     assert [(ref, settings.scheduler) for ref, settings in images.asked] == [
         (REF, "DDIM"), (REF, "Euler"), (OTHER, "DDIM"), (OTHER, "Euler"),
