@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.markov_model import make_markov_model
 from tests.serving import wait_until
 from tests.tiny_models import make_tiny_chat_model
 
-TINY, SAYS = "tiny/random", "tiny/says"
+TINY, SAYS, LOOPS = "tiny/random", "tiny/says", "tiny/loops"
 COMMIT = "f" * 40
 TEXT = " Zwölf\t😀bird"
 
@@ -33,9 +33,14 @@ class Serving:
 
 @pytest.fixture(scope="session")
 def transformers_serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Two models in a cache of its own: one random, one that always says `TEXT`. Never with HF_HUB_OFFLINE."""
+    """Three models in a cache of its own: random, saying `TEXT`, saying it for ever. Never with HF_HUB_OFFLINE."""
     home = tmp_path_factory.mktemp("serve")
-    for name, make in ((TINY, make_tiny_chat_model), (SAYS, lambda folder: make_markov_model(folder, TEXT))):
+    makers: dict[str, Callable[[Path], Path]] = {
+        TINY: make_tiny_chat_model,
+        SAYS: lambda folder: make_markov_model(folder, TEXT),
+        LOOPS: lambda folder: make_markov_model(folder, TEXT, loop=True),
+    }
+    for name, make in makers.items():
         repo = home / "hub" / f"models--{name.replace('/', '--')}"
         (repo / "refs").mkdir(parents=True)
         (repo / "refs" / "main").write_text(COMMIT)

@@ -263,7 +263,7 @@ def test_an_answer_that_is_whole_stays_whole_when_the_connection_is_lost_after_i
 
 def test_a_server_that_falls_silent_is_left(server: OpenAiServer) -> None:
     server.always = [chunk("half"), Hold()]
-    answer = start(server, silence_seconds=0.5)
+    answer = start(server, silence_seconds=4.0)
     assert "said nothing for" in str(failed(answer))
     assert answer.reply().content == "half"
 
