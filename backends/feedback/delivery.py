@@ -18,7 +18,7 @@ from backends.feedback.adoption import reconcile
 from backends.feedback.batches import Batch, Batches
 from backends.feedback.database import lock
 from backends.feedback.errors import ShardConflict, ShardsMissing
-from backends.feedback.figures import Biases, figures
+from backends.feedback.figures import Biases, Figures
 from core.dataset import Config
 from core.errors import FeedbackError
 from core.protocols import DatasetRepo
@@ -41,8 +41,8 @@ class Delivery:
         biases: Biases = tuple,
     ) -> None:
         self.batches, self.repo, self.folder = batches, repo, folder
-        # What the evidence has measured so far, for the dataset's card.
-        self._biases = biases
+        # `biases`: what the evidence has measured so far, for the dataset's card.
+        self.numbers = Figures(batches.database, batches.destination, biases)
         self._make_shard = make_shard or _make_shard
         self._looked = False
 
@@ -118,12 +118,9 @@ class Delivery:
         adds: dict[str, Path | bytes] = {batch.path: self._file(batch.id) for batch in claimed if batch.path}
         deletes = {old: batch.path for batch in claimed for old in batch.replaces}
         expected = tuple(self.batches.expected().values())
-        return self.repo.commit(adds, deletes, _message(claimed), expected, self._numbers())
-
-    def _numbers(self) -> str:
-        biases = self._biases()
-        with self.batches.database.read() as db:
-            return figures(db, self.batches.destination, biases)
+        counts = self.batches.counts()
+        numbers = self.numbers(counts["waiting"] + counts["pushed"])
+        return self.repo.commit(adds, deletes, _message(claimed), expected, numbers)
 
     def _tidy(self) -> None:
         kept = self.batches.kept()

@@ -2,37 +2,89 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
 
 from backends.feedback import consents
+from backends.feedback.database import Database
 from core.dataset import Config
+from core.errors import AppError
 
 BEGIN, END = "<!-- proving-ground: kept current, do not edit below -->", "<!-- proving-ground: end -->"
 MOST_MODELS = 50
+MANY = 10_000  # rows that are counted in a moment
+REST = 30.0  # times as long as counting many took
+log = logging.getLogger(__name__)
 _SIDES: dict[Config, tuple[str, ...]] = {
     "preferences": ("chosen_", "rejected_"),
     "ratings": ("",),
     "image_preferences": ("chosen_", "rejected_"),
     "comparisons": ("left_", "right_"),
 }
+Key = TypeVar("Key", str, tuple[str, str, str])
+_SHARED = ("source", "outcome", "consent_version", "rubric_version")
 _UNKNOWN_BIASES = "Not measured yet: too few votes, or nobody asked for it. The app's Feedback tab measures them."
 Biases = Callable[[], Sequence[str]]
 
 
+class Figures:
+    """The section for one destination, made anew for every commit; of many rows beside the commits, at most so often."""
+
+    def __init__(self, database: Database, destination: int, biases: Biases = tuple) -> None:
+        self._database, self._destination, self._biases = database, destination, biases
+        self._made, self._not_before = "", 0.0
+        self.counting: threading.Thread | None = None
+
+    def __call__(self, rows: int) -> str:
+        """The section as Markdown; "" (leave the card as it is) while many rows are counted for the first time."""
+        if rows <= MANY:
+            self._count()
+        elif (self.counting is None or not self.counting.is_alive()) and time.monotonic() >= self._not_before:
+            # A commit does not wait for it, the next one takes it along.
+            self.counting = threading.Thread(target=self._count_beside, name="card-figures", daemon=True)
+            self.counting.start()
+        return self._made
+
+    def _count(self) -> None:
+        biases = self._biases()
+        with self._database.read() as db:
+            self._made = figures(db, self._destination, biases)
+
+    def _count_beside(self) -> None:
+        started = time.monotonic()
+        try:
+            self._count()
+        except AppError as error:
+            log.warning("the dataset's card is not current: %s", error)
+        now = time.monotonic()
+        self._not_before = now + REST * (now - started)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Rows that have all of this in common."""
+
+    config: Config
+    rater: str | None
+    values: dict[str, str | None]
+    rows: int
+    first: str
+    last: str
+
+
 def figures(db: sqlite3.Connection, destination: int, biases: Sequence[str] = ()) -> str:
     """The section as Markdown: of the rows that were sent or leave with this commit, so that a second try says the same."""
-    db.execute("DROP TABLE IF EXISTS temp.sent")
-    db.execute(
-        """CREATE TEMP TABLE sent AS SELECT rows.seq FROM placements JOIN rows ON rows.seq = row
-        WHERE destination = ? AND state IN ('waiting', 'pushed') AND batch IS NOT NULL""",
-        (destination,),
-    )
-    try:
-        return "\n\n".join([BEGIN, *_sections(db, biases), END]) + "\n"
-    finally:
-        db.execute("DROP TABLE temp.sent")
+    groups = list(_groups(db, destination))
+    sections = [_counts(groups), *_who(groups), *_models(groups), *_consent(groups, dict(consents.texts(db)))]
+    return "\n\n".join([BEGIN, "## In numbers", *sections, *_rubrics(groups), _biases(biases), END]) + "\n"
 
 
 def placed(body: str, section: str) -> str:
@@ -45,84 +97,89 @@ def placed(body: str, section: str) -> str:
     return f"{body.rstrip()}\n\n{section}" if body.strip() else section
 
 
-def _sections(db: sqlite3.Connection, biases: Sequence[str]) -> list[str]:
-    return ["## In numbers", _counts(db), *_who(db), *_models(db), *_consent(db), *_rubrics(db), _biases(biases)]
+def _groups(db: sqlite3.Connection, destination: int) -> Iterable[_Group]:
+    for config, sides in _SIDES.items():
+        names = [*_SHARED, *(f"{side}{name}" for side in sides for name in ("model", "revision", "adapter"))]
+        # All of them in one call: the text of a row is parsed once.
+        paths = ", ".join(f"'$.{name}'" for name in names)
+        for rater, values, count, first, last in db.execute(
+            f"""SELECT rater, json_extract(columns, {paths}) AS said, count(*), min(created_at), max(created_at)
+            FROM rows JOIN placements ON placements.row = rows.seq AND placements.destination = ?
+            WHERE config = ? AND state IN ('waiting', 'pushed') AND batch IS NOT NULL GROUP BY rater, said""",  # noqa: S608
+            (destination, config),
+        ):
+            yield _Group(config, rater, dict(zip(names, json.loads(values), strict=True)), count, first, last)
 
 
-def _counts(db: sqlite3.Connection) -> str:
-    found = db.execute(
-        "SELECT config, count(*), min(created_at), max(created_at) FROM rows JOIN sent USING (seq) GROUP BY config ORDER BY config"
-    ).fetchall()
+def _counts(groups: Sequence[_Group]) -> str:
     lines = ["| config | rows | from | to |", "| --- | ---: | --- | --- |"]
-    lines += [f"| `{config}` | {rows} | {first[:10]} | {last[:10]} |" for config, rows, first, last in found]
+    for config in sorted({group.config for group in groups}):
+        ours = [group for group in groups if group.config == config]
+        first, last = min(group.first for group in ours), max(group.last for group in ours)
+        lines.append(f"| `{config}` | {sum(group.rows for group in ours)} | {first[:10]} | {last[:10]} |")
     return "\n".join(lines)
 
 
-def _who(db: sqlite3.Connection) -> list[str]:
-    raters, unnamed = db.execute(
-        "SELECT count(DISTINCT rater), sum(rater IS NULL) FROM rows JOIN sent USING (seq)"
-    ).fetchone()
-    sources = _shares(db, "source", "rows JOIN sent USING (seq)")
-    told = f"{raters} raters, each under a pseudonym{f'; {unnamed} rows name nobody' if unnamed else ''}. By `source`: {sources}."
-    outcomes = _shares(db, "outcome", "rows JOIN sent USING (seq)", "config = 'comparisons'")
+def _who(groups: Sequence[_Group]) -> list[str]:
+    raters = len({group.rater for group in groups} - {None})
+    unnamed = sum(group.rows for group in groups if group.rater is None)
+    people = f"{raters} {'rater' if raters == 1 else 'raters'}, each under a pseudonym"
+    told = f"{people}{f'; {unnamed} rows name nobody' if unnamed else ''}. By `source`: {_shares(groups, 'source')}."
+    outcomes = _shares([group for group in groups if group.config == "comparisons"], "outcome")
     return [told, *([f"Comparisons by `outcome`: {outcomes}."] if outcomes else [])]
 
 
-def _shares(db: sqlite3.Connection, column: str, table: str, where: str = "1") -> str:
-    found = db.execute(
-        f"""SELECT json_extract(columns, '$.{column}') AS value, count(*) FROM {table} WHERE {where}
-        GROUP BY value ORDER BY count(*) DESC, value"""  # noqa: S608  (names of this module only)
-    ).fetchall()
-    return ", ".join(f"{count} `{value}`" for value, count in found if value is not None)
+def _shares(groups: Sequence[_Group], column: str) -> str:
+    counts: Counter[str] = Counter()
+    for group in groups:
+        if (value := group.values[column]) is not None:
+            counts[value] += group.rows
+    return ", ".join(f"{count} `{_cell(value)}`" for value, count in _ordered(counts))
 
 
-def _models(db: sqlite3.Connection) -> list[str]:
-    each = " UNION ALL ".join(
-        f"""SELECT json_extract(columns, '$.{side}model') AS model, json_extract(columns, '$.{side}revision') AS revision,
-        json_extract(columns, '$.{side}adapter') AS adapter FROM rows JOIN sent USING (seq) WHERE config = '{config}'"""  # noqa: S608
-        for config, sides in _SIDES.items()
-        for side in sides
-    )
-    found = db.execute(
-        f"""SELECT model, revision, adapter, count(*) FROM ({each}) WHERE model IS NOT NULL
-        GROUP BY model, revision, adapter ORDER BY count(*) DESC, model, revision, adapter LIMIT ?""",  # noqa: S608
-        (MOST_MODELS + 1,),
-    ).fetchall()
-    if not found:
+def _models(groups: Sequence[_Group]) -> list[str]:
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for group in groups:
+        for side in _SIDES[group.config]:
+            if model := group.values[f"{side}model"]:
+                adapter = group.values[f"{side}adapter"]
+                counts[_cell(model), _cell(group.values[f"{side}revision"]), _cell(adapter) if adapter else ""] += (
+                    group.rows
+                )
+    if not counts:
         return []
     lines = ["| model | commit | adapter | answers |", "| --- | --- | --- | ---: |"]
     lines += [
-        f"| {_cell(model)} | `{_cell(revision)}` | {_cell(adapter) if adapter else ''} | {count} |"
-        for model, revision, adapter, count in found[:MOST_MODELS]
+        f"| {model} | `{revision}` | {adapter} | {count} |"
+        for (model, revision, adapter), count in _ordered(counts)[:MOST_MODELS]
     ]
-    more = ["And more; the rows name them all."] if len(found) > MOST_MODELS else []
+    more = ["And more; the rows name them all."] if len(counts) > MOST_MODELS else []
     return ["### Models compared", "\n".join(lines), *more]
 
 
-def _consent(db: sqlite3.Connection) -> list[str]:
-    counts = dict(
-        db.execute(
-            """SELECT json_extract(columns, '$.consent_version') AS version, count(*) FROM rows JOIN sent USING (seq)
-            GROUP BY version"""
-        ).fetchall()
-    )
-    texts = dict(consents.texts(db))
+def _ordered(counts: Counter[Key]) -> list[tuple[Key, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _consent(groups: Sequence[_Group], texts: dict[str, str]) -> list[str]:
+    counts: Counter[str] = Counter()
+    for group in groups:
+        counts[group.values["consent_version"] or ""] += group.rows
     parts = ["### Consent"]
-    for version, count in sorted(counts.items(), key=lambda item: str(item[0])):
-        if version is None:
-            parts.append(f"{count} rows were given without a consent text.")
+    for version, count in sorted(counts.items()):
+        given = f"{count} {'row was' if count == 1 else 'rows were'} given"
+        if not version:
+            parts.append(f"{given} without a consent text.")
         elif version in texts:
             quoted = "\n".join(f"> {line}".rstrip() for line in texts[version].splitlines())
-            parts.append(f"{count} rows were given under `consent_version` `{version}`:\n\n{quoted}")
+            parts.append(f"{given} under `consent_version` `{version}`:\n\n{quoted}")
         else:
-            parts.append(
-                f"{count} rows were given under `consent_version` `{version}`, whose text this app does not know."
-            )
+            parts.append(f"{given} under `consent_version` `{_cell(version)}`, whose text this app does not know.")
     return parts
 
 
-def _rubrics(db: sqlite3.Connection) -> list[str]:
-    found = _shares(db, "rubric_version", "rows JOIN sent USING (seq)")
+def _rubrics(groups: Sequence[_Group]) -> list[str]:
+    found = _shares(groups, "rubric_version")
     asked = f"Rows by `rubric_version`: {found}." if found else "Reviewers were asked which answer is better, and why."
     return ["### Rubric", asked]
 

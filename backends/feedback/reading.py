@@ -18,8 +18,9 @@ SEARCHED = (
     *("content", "prompt", "comment", "rater", "campaign", "model", "chosen_model", "rejected_model", "left_model"),
     *("right_model",),
 )
+# CROSS: rows first, newest or by their index, and each row's placement then; the other way round reads them all.
 _SELECT = """SELECT rows.id, rows.config, columns, placements.state, batches.path
-    FROM rows JOIN placements ON placements.row = rows.seq AND placements.destination = ?
+    FROM rows CROSS JOIN placements ON placements.row = rows.seq AND placements.destination = ?
     LEFT JOIN batches ON batches.id = placements.batch
     WHERE placements.state != 'withdrawn'"""
 
@@ -51,7 +52,10 @@ def find(db: sqlite3.Connection, destination: int, query: RowQuery, limit: int) 
 def leaving(db: sqlite3.Connection, destination: int, limit: int) -> tuple[StoredRow, ...]:
     """The rows that wait, oldest first."""
     found = db.execute(
-        f"{_SELECT} AND placements.state = 'waiting' ORDER BY rows.seq LIMIT ?", (destination, max(0, limit))
+        """SELECT rows.id, rows.config, columns, placements.state, batches.path
+        FROM (SELECT * FROM placements WHERE destination = ? AND state = 'waiting' ORDER BY row LIMIT ?) AS placements
+        JOIN rows ON rows.seq = placements.row LEFT JOIN batches ON batches.id = placements.batch ORDER BY rows.seq""",
+        (destination, max(0, limit)),
     ).fetchall()
     return tuple(stored(db, *row) for row in found)
 

@@ -28,7 +28,7 @@ ASIDE = "damaged-"
 UNFINISHED = ".part"
 REPORT = "recovered.json"
 SIDES = ("-wal", "-shm")
-SECONDS = 5.0  # of checking before the app starts; a larger file is checked on in the background
+SECONDS = 2.0  # of checking before the app starts; a larger file is checked on in the background
 log = logging.getLogger(__name__)
 
 

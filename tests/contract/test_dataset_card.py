@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from backends.feedback.figures import BEGIN, END, placed
+from backends.feedback import figures as figures_module
+from backends.feedback.figures import BEGIN, END, Figures, placed
 from backends.feedback.hub import HubDatasetRepo
 from core.consent import Consent
 from core.dataset import Contender
@@ -45,13 +46,15 @@ def test_the_card_says_what_is_in_the_dataset_now(tmp_path: Path) -> None:
     store.withdraw("c")
     delivery.send()
     told = section(card.read_text())
-    assert "1 raters" in told and "`comparisons`" not in told and "`tie`" not in told
+    assert "1 rater," in told and "`comparisons`" not in told and "`tie`" not in told
     assert load(tmp_path / "dataset")["id"][:] == ["p"]
 
 
 def test_measured_biases_are_named(tmp_path: Path) -> None:
     store, delivery = open_store(tmp_path)
-    delivery._biases = lambda: ["Left was chosen in 71 % of 40 votes."]
+    delivery.numbers = Figures(
+        delivery.batches.database, delivery.batches.destination, lambda: ["Left was chosen in 71 % of 40 votes."]
+    )
     store.save([preference()])
     delivery.send()
     assert "- Left was chosen in 71 % of 40 votes.\n" in (tmp_path / "dataset" / "README.md").read_text()
@@ -94,3 +97,22 @@ def test_a_second_try_after_a_lost_reply_says_the_same(tmp_path: Path, hub: HubS
         delivery.send()
     delivery.send()
     assert len(hub.history("alice/votes", "dataset")) == 2
+
+
+def test_many_rows_are_counted_beside_the_commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures_module, "MANY", 2)
+    store, delivery = open_store(tmp_path)
+    card = tmp_path / "dataset" / "README.md"
+    store.save([preference(), preference()])
+    delivery.send()
+    assert "| `preferences` | 2 |" in card.read_text() and delivery.numbers.counting is None
+    for number in (3, 4, 5):
+        store.save([preference()])
+        delivery.send()
+        if number == 3:
+            # The commit did not wait for the count.
+            assert delivery.numbers.counting is not None
+            delivery.numbers.counting.join(60)
+            delivery.numbers._not_before = float("inf")
+    assert "| `preferences` | 3 |" in card.read_text()
+    assert load(tmp_path / "dataset").num_rows == 5

@@ -212,7 +212,7 @@ def test_a_large_file_is_checked_to_its_end_while_the_app_runs(tmp_path: Path, m
     seen = []
     check = recovery.is_damaged
 
-    def slow(path: Path, seconds: float | None = 5.0) -> bool | None:
+    def slow(path: Path, seconds: float | None = recovery.SECONDS) -> bool | None:
         seen.append(seconds)
         return check(path, seconds) if seconds is None else None
 
@@ -225,7 +225,7 @@ def test_a_large_file_is_checked_to_its_end_while_the_app_runs(tmp_path: Path, m
     from tests.serving import wait_until
 
     wait_until(lambda: database.notes, 60, "the check found nothing")
-    assert "Start the app again" in database.notes[0] and seen == [5.0, None]
+    assert "Start the app again" in database.notes[0] and seen == [recovery.SECONDS, None]
 
 
 def test_recovered_rows_are_not_sent_twice(tmp_path: Path) -> None:
