@@ -188,7 +188,8 @@ class ImageCapabilities:
     """What an engine can do with one model; the controls on the screen follow it.
 
     `guidance` None: the model takes none. `why_not` says for each feature that is off ("image_to_image", "inpaint",
-    "negative_prompt", "loras", "controlnet") in one sentence why. `family` names what adapters have to fit: "sd1", "sd2",
+    "negative_prompt", "loras", "controlnet", and "controlnet_image_to_image" and "controlnet_inpaint" for a ControlNet
+    together with a picture to start from) in one sentence why. `family` names what adapters have to fit: "sd1", "sd2",
     "sdxl", "sd3", "flux", or diffusers' own name of another family; "" when it is not known. `fixed` names the settings
     ("width", "height", "steps", "seed") that a remote engine does not take: they are left to it, and recorded as unknown.
     """
@@ -296,6 +297,9 @@ def _check_features(settings: ImageSettings, can: ImageCapabilities) -> None:
         raise UserInputError(can.reason("loras"))
     if settings.control is not None and not can.controlnet:
         raise UserInputError(can.reason("controlnet"))
+    start = "" if settings.image is None else "_image_to_image" if settings.mask is None else "_inpaint"
+    if settings.control is not None and start and f"controlnet{start}" in dict(can.why_not):
+        raise UserInputError(can.reason(f"controlnet{start}"))
     if settings.mask is not None and settings.image is None:
         raise UserInputError("There is a mask but no picture under it. Give the picture to change.")
     if settings.mask is not None and not can.inpaint:

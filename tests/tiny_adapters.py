@@ -58,13 +58,16 @@ def make_tiny_lora(
     return file
 
 
-def make_tiny_controlnet(folder: Path, base: Path, *, seed: int = 0) -> Path:
-    """A ControlNet for the UNet of a pipeline's folder, with random weights where a new one has zeros."""
+def make_tiny_controlnet(folder: Path, base: Path, *, seed: int = 0, scale: int = 4) -> Path:
+    """A ControlNet for the UNet of a pipeline's folder, with random weights where a new one has zeros.
+
+    `scale` is how many pixels the pipeline has for one latent along a side.
+    """
     import torch
     from diffusers import ControlNetModel, UNet2DConditionModel
 
     unet = UNet2DConditionModel.from_pretrained(base / "unet", local_files_only=True)
-    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(16, 32, 96))
+    net = ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=(16, 32, 96)[: scale.bit_length()])
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in net.parameters():

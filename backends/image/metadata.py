@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +125,9 @@ def import_quietly() -> None:
 
         its_logging.disable_progress_bar()
         their_logging.disable_progress_bar()
+        # A LoRA for the UNet alone is nothing to report to its authors. What of one is left out is said here, before.
+        logging.getLogger("diffusers.loaders.lora_base").setLevel(logging.ERROR)
+        warnings.filterwarnings("ignore", "Already found a `peft_config` attribute", UserWarning)
 
 
 def check_index(index: Mapping[str, Any], name: str) -> None:
@@ -160,6 +165,15 @@ def capabilities_of(folder: Path, ref: ModelRef) -> ImageCapabilities:
         why_not["loras"] = f"diffusers loads no LoRA into this model's family ({family}). Draw without one."
     if not controlnet:
         why_not["controlnet"] = f"There is no ControlNet here for this model's family ({family}). Draw without one."
+    for start, mapping, said in (
+        ("image_to_image", auto.AUTO_IMAGE2IMAGE_PIPELINES_MAPPING, "another picture"),
+        ("inpaint", auto.AUTO_INPAINT_PIPELINES_MAPPING, "a masked picture"),
+    ):
+        # Stable Diffusion 3 has one for inpainting, made for ControlNets that read the mask as well.
+        if controlnet and (f"{family}-controlnet" not in mapping or family == "stable-diffusion-3"):
+            why_not[f"controlnet_{start}"] = (
+                f"With this model's family ({family}) a ControlNet cannot start from {said}. Leave one of them out."
+            )
     if not can_change:
         why_not["image_to_image"] = f"diffusers has no image-to-image pipeline for this model's family ({family})."
     if not can_inpaint:
