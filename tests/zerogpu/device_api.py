@@ -18,6 +18,9 @@ from uuid import uuid4
 
 from tests.serving import wait_until
 
+PING_SECONDS = 20
+WAIT = 0
+
 
 @dataclass
 class Grant:
@@ -59,11 +62,14 @@ class DeviceApi:
         self.grants: list[Grant] = []
         self.startup_reports = 0
         self._changed = threading.Condition()
+        self._waiting: list[object] = []
         self._pids: dict[tuple[str, int], int] = {}
         self._timers: dict[str, threading.Timer] = {}
         api = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def do_GET(self) -> None:
                 api._answer(self)
 
@@ -116,38 +122,66 @@ class DeviceApi:
             "release": self._release,
             "queue_size": lambda asked: (200, 0.0, {}),
         }
-        status, body, headers = calls[name](dict(parse_qsl(parts.query))) if name in calls else (404, None, {})
+        asked = dict(parse_qsl(parts.query))
+        handler.close_connection = True
+        status, body, headers = calls[name](asked) if name in calls else (404, None, {})
+        if status == WAIT:
+            self._queue(handler, asked)
+            return
         data = json.dumps(body).encode()
         handler.send_response(status)
-        for key, value in {**headers, "content-type": "application/json", "content-length": str(len(data))}.items():
+        own = {"content-type": "application/json", "content-length": str(len(data)), "connection": "close"}
+        for key, value in {**headers, **own}.items():
             handler.send_header(key, value)
         handler.end_headers()
-        if status != 204:
-            handler.wfile.write(data)
+        handler.wfile.write(data)
 
     def _startup_report(self, asked: dict[str, str]) -> tuple[int, object, dict[str, str]]:
         self.startup_reports += 1
         return 200, None, {}
 
     def _schedule(self, asked: dict[str, str]) -> tuple[int, object, dict[str, str]]:
-        seconds = int(asked["durationSeconds"])
-        if (refusal := self.refuse(seconds)) is not None:
-            headers = {"X-Approve-Result": refusal.result}
-            if refusal.auth:
-                headers["X-Authenticated"] = refusal.auth
-            return 429, {"left": refusal.left, "wait": refusal.wait_seconds}, headers
+        refusal = self.refuse(int(asked["durationSeconds"]))
+        if refusal is None:
+            with self._changed:
+                free = not self._waiting and len(self._busy()) < self.gpus
+                return (200, self._granted(asked), {}) if free else (WAIT, None, {})
+        headers = {"X-Approve-Result": refusal.result}
+        if refusal.auth:
+            headers["X-Authenticated"] = refusal.auth
+        return 429, {"left": refusal.left, "wait": refusal.wait_seconds}, headers
+
+    def _queue(self, handler: BaseHTTPRequestHandler, asked: dict[str, str]) -> None:
+        """First come, first served; who waits is sent a sign of life, as `spaces` expects it."""
+        handler.send_response(200)
+        for key, value in {"content-type": "text/event-stream", "transfer-encoding": "chunked"}.items():
+            handler.send_header(key, value)
+        handler.end_headers()
+        place = object()
         with self._changed:
-            if not self._changed.wait_for(lambda: len(self._busy()) < self.gpus, 60):
-                return 503, None, {}
-            index = next(index for index in range(self.gpus) if index not in self._busy())
-            grant = Grant(seconds, asked.get("gpuSize"), asked.get("token"), asked["taskId"], index)
-            self.grants.append(grant)
-            # A worker is used again by the next call of the same function on the same GPU, as long as it lives.
-            grant.pid = self._pids.get((grant.task, index))
-            if grant.pid is not None:
-                self._let_time_run(grant)
-        answer = {"idle": True, "nvidiaIndex": index, "nvidiaUUID": f"GPU-{index}", "allowToken": grant.allow_token}
-        return 200, answer, {}
+            self._waiting.append(place)
+            try:
+                while not self._changed.wait_for(
+                    lambda: self._waiting[0] is place and len(self._busy()) < self.gpus, PING_SECONDS
+                ):
+                    _chunk(handler, "event: ping\n\n")
+                answer = self._granted(asked)
+            finally:
+                self._waiting.remove(place)
+                self._changed.notify_all()
+        _chunk(handler, f"event: succeeded\ndata: {json.dumps(answer)}\n\n")
+        _chunk(handler, "")
+
+    def _granted(self, asked: dict[str, str]) -> dict[str, object]:
+        seconds = int(asked["durationSeconds"])
+        index = next(index for index in range(self.gpus) if index not in self._busy())
+        grant = Grant(seconds, asked.get("gpuSize"), asked.get("token"), asked["taskId"], index)
+        self.grants.append(grant)
+        # A worker is used again by the next call of the same function on the same GPU, as long as it lives.
+        grant.pid = self._pids.get((grant.task, index))
+        if grant.pid is not None:
+            self._let_time_run(grant)
+        return {"idle": True, "nvidiaIndex": index, "nvidiaUUID": f"GPU-{index}", "allowToken": grant.allow_token}
 
     def _busy(self) -> set[int]:
         return {grant.nvidia_index for grant in self.grants if not grant.released}
@@ -184,6 +218,12 @@ class DeviceApi:
         if not grant.released and grant.pid is not None:
             grant.killed = True
             _kill({grant.pid})
+
+
+def _chunk(handler: BaseHTTPRequestHandler, text: str) -> None:
+    data = text.encode()
+    handler.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+    handler.wfile.flush()
 
 
 def _kill(pids: Collection[int]) -> None:
