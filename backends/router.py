@@ -138,11 +138,13 @@ class Router:
 
     def gpu_seconds(self, requests: Sequence[ChatRequest]) -> int | None:
         """GPU time they would take of the visitor's quota at most; None where nothing is counted."""
-        engines = [self._choose(ref)[0] for ref, _, _ in requests]
-        metered = engines[0]
-        if isinstance(metered, MeteredChat) and all(engine is metered for engine in engines):
-            return metered.gpu_seconds(requests)
-        return None
+        # Nobody is asked where nothing is counted: a host's engine would be asked over the network.
+        metered = next((engine for engine in self._backends if isinstance(engine, MeteredChat)), None)
+        if metered is None or any(ref.host for ref, _, _ in requests):
+            return None
+        if not all(self._choose(ref)[0] is metered for ref, _, _ in requests):
+            return None
+        return metered.gpu_seconds(requests)
 
     def place(self, ref: ModelRef) -> None:
         """Get a model ready before the page is launched."""

@@ -56,6 +56,7 @@ class ChatView:
     seed: gr.Textbox
     conversation: gr.State
     running: gr.State
+    cost: gr.HTML
 
 
 class Update(NamedTuple):
@@ -126,6 +127,7 @@ class ChatPage:
                         clear = gr.Button("Clear", size="sm", min_width=80, scale=0)
                         again = gr.Button("Regenerate", size="sm", min_width=110, scale=0, elem_id="regenerate")
                         status = gr.HTML("", elem_id="chat-status")
+                        cost = gr.HTML("", elem_id="chat-cost")
                         stop = gr.Button("Stop", variant="stop", visible=False, min_width=90, scale=0, elem_id="stop")
                         send = gr.Button("Send", variant="primary", min_width=90, scale=0, elem_id="send")
             with gr.Column(scale=2, min_width=240), gr.Accordion("Settings", open=False, elem_id="chat-settings"):
@@ -136,7 +138,7 @@ class ChatPage:
                 seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="chat-seed")
         return ChatView(
             left, mode, single, system, chatbot, text, send, stop, again, clear, status,
-            temperature, top_p, max_new_tokens, seed, gr.State(Conversation()), gr.State(None),
+            temperature, top_p, max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost,
         )  # fmt: skip
 
     def wire(self, view: ChatView, shared: Shared) -> None:
@@ -152,6 +154,13 @@ class ChatPage:
         view.chatbot.example_select(self.send_example, busy, outputs, **stream)
         gr.on([view.again.click, view.chatbot.retry], self.regenerate, busy, outputs, **stream)
         view.chatbot.edit(self.edit, busy, outputs, **stream)
+        gr.on(
+            [shared.pinned.change, view.conversation.change, view.max_new_tokens.release, view.system.blur],
+            self.cost,
+            [view.conversation, shared.pinned, view.system, view.max_new_tokens],
+            view.cost,
+            **quick,
+        )
         view.stop.click(self.stop, view.running, view.stop, **quick)
         gr.on([view.clear.click, view.chatbot.clear], self.clear, [view.system, view.running], outputs, **quick)
         view.chatbot.like(
@@ -232,6 +241,19 @@ class ChatPage:
                 yield self._settled(conversation, text if text.strip() else gr.skip(), "")
                 raise
             yield from self._answer(asked, before=conversation, unsent=text, pinned=pinned, settings=settings)
+
+    def cost(self, conversation: Conversation, pinned: ModelRef | None, system: str, max_new_tokens: float) -> str:
+        """What the next answer takes of the visitor's GPU time, said before the click; "" where nothing is counted."""
+        if pinned is None:
+            return ""
+        try:
+            messages = conversation.with_system(system or "").messages()
+            request = (pinned, messages, GenerationSettings(max_new_tokens=int(max_new_tokens)))
+            seconds = self.router.gpu_seconds([request])
+        except (AppError, TypeError, ValueError, OverflowError):
+            # What is wrong is said when the message is sent.
+            return ""
+        return "" if seconds is None else f"needs about {seconds} s of GPU"
 
     def stop(self, running: str | None) -> Any:
         """End the answer that is being written or waited for; what is there stays."""

@@ -54,6 +54,16 @@ def test_the_stream_grows_and_ends_settled() -> None:
     assert any(update.running for update in updates if isinstance(update.running, str))
 
 
+def test_what_an_answer_costs_is_said_before_the_click_where_it_is_counted() -> None:
+    router = FakeRouter()
+    made = page(router)
+    assert made.cost(Conversation(), REF, "", 64) == ""
+    router.seconds = 12
+    assert made.cost(talked(sent(made, "hi")), REF, "Be brief.", 64) == "needs about 12 s of GPU"
+    assert made.cost(Conversation(), None, "", 64) == ""
+    assert made.cost(Conversation(), REF, "", float("nan")) == ""
+
+
 @pytest.mark.parametrize(("text", "says"), [("", "empty"), ("   \n", "empty"), ("x" * 1_000_001, "1,000,000")])
 def test_a_message_that_cannot_be_sent_is_refused_before_the_box_is_cleared(text: str, says: str) -> None:
     handler = page().send(text, Conversation(), REF, "", *SETTINGS)
