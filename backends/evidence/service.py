@@ -36,8 +36,9 @@ class EvidenceOf:
         self._source, self._dataset, self._facts = source, dataset, facts
         self._remembered: OrderedDict[object, tuple[object, object]] = OrderedDict()
         self._lock = threading.Lock()
-        # One long computation at a time: the second visitor finds what the first one waited for.
-        self._computing = threading.Lock()
+        # One computation of a kind at a time: the second visitor finds what the first one waited for, and a quick one does
+        # not stand in line behind a slow one.
+        self._quick, self._slow = threading.Lock(), threading.Lock()
 
     def leaderboard(
         self,
@@ -59,11 +60,11 @@ class EvidenceOf:
                 ),
             )
 
-        return self._once(("leaderboard", wanted, merge, style), compute)
+        return self._once(("leaderboard", wanted, merge, style), compute, self._slow if style else self._quick)
 
     def agreement(self, wanted: VoteFilter) -> Agreement:
         """Whether the votes can be trusted."""
-        return self._once(("agreement", wanted), lambda votes: agreement(votes, wanted))
+        return self._once(("agreement", wanted), lambda votes: agreement(votes, wanted), self._slow)
 
     def choices(self, kind: Kind) -> Choices:
         """Values that occur, for the filters."""
@@ -73,19 +74,19 @@ class EvidenceOf:
             raters, campaigns = votes.people(kind)
             return Choices(tuple(models), tuple(raters), tuple(campaigns))
 
-        return self._once(("choices", kind), compute)
+        return self._once(("choices", kind), compute, self._quick)
 
     def export(self, order: ExportOrder, folder: Path) -> Iterator[ExportStep]:
         """Write files into `folder`, saying how far it is; the last step has the files."""
         name, commit = self._dataset()
         return export(self._source, order, folder, dataset=name, commit=commit)
 
-    def _once(self, key: object, compute: Callable[[Votes], T]) -> T:
+    def _once(self, key: object, compute: Callable[[Votes], T], computing: threading.Lock) -> T:
         votes = self._source.votes()
         stamp = votes.stamp()
         found = self._recall(key, stamp)
         if found is None:
-            with self._computing:
+            with computing:
                 found = self._recall(key, stamp)
                 if found is None:
                     found = compute(votes)
