@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ from core.refs import ModelRef, shown, split_model
 
 log = logging.getLogger(__name__)
 LOCAL = "local/"
+_ADDRESS = re.compile(
+    r"https?://[^/\s]+/([^/\s]+/[^/?\s]+)(?:/(?:blob|resolve|tree)/([^/?\s]+)(?:/([^?\s]+?))?)?/?(?:\?\S*)?"
+)
 _README_BYTES = 1_000_000
 
 
@@ -73,8 +77,7 @@ class Adapters:
 
     def find(self, base: ModelRef, text: str, kind: AdapterKind) -> Adapter:
         """As `core.protocols.ImageRouter.find_adapter`."""
-        model, _, file = text.strip().partition(":")
-        repo_id, revision = split_model(model)
+        repo_id, revision, file = split_adapter(text)
         if repo_id.startswith(LOCAL):
             return self._own(base, repo_id, revision, kind)
         ref = self._resolve(repo_id, revision)
@@ -219,6 +222,17 @@ class Adapters:
                 found = AdapterDownloads(self._endpoint, self._token, self._cache_dir, kind, file)
                 self._downloads[kind, file] = found
             return found
+
+
+def split_adapter(text: str) -> tuple[str, str, str]:
+    """Read `repo_id[@revision][:file]`, or the address of a repository or file on the Hub; "" for what is not given."""
+    address = _ADDRESS.fullmatch(text.strip())
+    if address:
+        model, revision, file = (part or "" for part in address.groups())
+        text = f"{model}@{revision}" if revision else model
+        return (*split_model(text), file)
+    model, _, file = text.strip().partition(":")
+    return (*split_model(model), file)
 
 
 _KINDS: dict[AdapterKind, str] = {"lora": "LoRA", "controlnet": "ControlNet"}

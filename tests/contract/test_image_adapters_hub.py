@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from backends.bundled.image import IMAGE_REF, image_folders, image_path
-from backends.image.adapters import Adapters
+from backends.image.adapters import Adapters, split_adapter
 from backends.image.files import ImageFiles, PipelineDownloads
 from core.errors import DownloadFailed, HubError, UnsafeContentError, UserInputError
 from core.images import AdapterKind, Control, ImageSettings, Lora
@@ -97,6 +97,20 @@ def test_one_of_several_files_has_to_be_named(hub: HubServer, adapters: Adapters
         adapters.attached(IMAGE_REF, ImageSettings("x", loras=(Lora(found.ref),)))
     with pytest.raises(UserInputError, match=r"no safetensors file “other.safetensors”"):
         adapters.find(IMAGE_REF, "team/styles:other.safetensors", "lora")
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("org/name", ("org/name", "", "")),
+        (" org/name@main:a/b.safetensors ", ("org/name", "main", "a/b.safetensors")),
+        ("https://huggingface.co/org/name", ("org/name", "", "")),
+        ("https://huggingface.co/org/name/tree/main/", ("org/name", "main", "")),
+        ("http://hub/org/name/resolve/v1/a/b.safetensors?download=true", ("org/name", "v1", "a/b.safetensors")),
+    ],
+)
+def test_a_name_or_an_address_is_understood(text: str, parts: tuple[str, str, str]) -> None:
+    assert split_adapter(text) == parts
 
 
 SDXL = {

@@ -6,20 +6,23 @@ import io
 import json
 import logging
 import shutil
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from backends.bundled.image import IMAGE_REF, IMAGE_REVISION, image_folders, image_path
 from backends.image.build import ImageRouter, build_images
 from backends.image.png import text_chunks, write_png
 from backends.image.revision import pipeline_revision
 from core.errors import GenerationFailed, NoBackend, OutOfMemory, UnsafeContentError, UserInputError
-from core.images import ImageSettings, Picture
+from core.images import Control, ImageSettings, Picture
 from core.recipe import recipe_in
 
 ROOT = Path(__file__).parents[2]
@@ -213,6 +216,57 @@ def test_pictures_that_cannot_be_used_are_refused_at_once(
 ) -> None:
     with pytest.raises(UserInputError, match=sentence):
         images.start(IMAGE_REF, changed(FAST, image=image, mask=mask))
+
+
+def as_file(picture: Image.Image, kind: str, **options: object) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, kind, **options)
+    return out.getvalue()
+
+
+def png_of(width: int, height: int, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG that says it is of that size, with these chunks and hardly any pixels."""
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)), *chunks]
+    parts += [(b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (png_of(20_000, 20_000), "more than 40 million pixels"),
+        (png_of(8, 8, (b"zTXt", b"a\0\0" + zlib.compress(b"x" * 90_000_000))), "damaged"),
+        (as_file(original(), "JPEG")[:900], "damaged or cut off"),
+    ],
+    ids=["20,000 x 20,000", "text bomb", "truncated JPEG"],
+)
+@pytest.mark.parametrize("where", ["image", "mask", "control"])
+def test_hostile_pictures_are_refused_wherever_they_are_given(
+    images: ImageRouter, where: str, data: bytes, sentence: str
+) -> None:
+    given: dict[str, object] = {"image": write_png(original(), {})} if where == "mask" else {}
+    given[where] = Control(IMAGE_REF, data) if where == "control" else data
+    with pytest.raises(UserInputError, match=sentence):
+        images.start(IMAGE_REF, changed(FAST, **given))
+
+
+def test_a_gif_gives_its_first_frame_and_nothing_a_file_says_gets_into_the_picture(images: ImageRouter) -> None:
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    gif = as_file(frames[0], "GIF", save_all=True, append_images=frames[1:], comment=b"a secret")
+    said = PngInfo()
+    said.add_itxt("parameters", "a secret\nSteps: 1, Seed: 99, Size: 9x9")
+    said.add_itxt("proving_ground", '{"schema": 1, "prompt": "a secret"}')
+    png = as_file(frames[0], "PNG", pnginfo=said)
+    seen = []
+    for data in (gif, png):
+        (found,) = drawn(images, changed(FAST, image=data, strength=0.4))
+        assert b"secret" not in found.png
+        recipe = recipe_in(text_chunks(found.png))
+        assert recipe is not None and recipe.settings.prompt == FAST.prompt
+        seen.append(pixels(found.png))
+    assert seen[0] == seen[1]
 
 
 def test_what_the_text_encoder_does_not_read_is_said(images: ImageRouter) -> None:

@@ -84,6 +84,26 @@ def test_a_prompt_that_breaks_a_rule_is_refused_before_anything_runs(
     assert len(drawing.pictures()) == 1
 
 
+def test_the_settings_of_the_app_reach_every_drawing(tmp_path: Path) -> None:
+    from app import build_services
+    from core.settings import Settings
+
+    rules = tmp_path / "rules.txt"
+    rules.write_text("banana", encoding="utf-8")
+    model = make_tiny_classifier(tmp_path / "classifier", ("fine", "fruit"), sure="fruit")
+    env = {"PROVING_DATA_DIR": str(tmp_path / "data"), "HF_ENDPOINT": OFFLINE, "PROVING_PROMPT_FILTER": str(rules)}
+    env |= {"PROVING_IMAGE_CLASSIFIER": str(model), "PROVING_IMAGE_CLASSIFIER_LABELS": "Fruit"}
+    services = build_services(Settings.from_env(env))
+    try:
+        assert services.images is not None
+        with pytest.raises(UserInputError, match="“banana”"):
+            services.images.start(IMAGE_REF, replace(FAST, prompt="banana"))
+        drawing = services.images.start(IMAGE_REF, replace(FAST, steps=1))
+        assert "“fruit”" in list(drawing.listen())[-1].notes[0] and drawing.pictures() == ()
+    finally:
+        services.store.close()
+
+
 def test_a_filter_that_cannot_be_read_ends_the_start(tmp_path: Path) -> None:
     with pytest.raises(UserInputError, match=r"PROVING_PROMPT_FILTER: .*none.txt cannot be read"):
         guarded(tmp_path, prompt_filter=str(tmp_path / "none.txt"))
