@@ -51,11 +51,14 @@ class ConsentPanel:
         )
         view.agree.click(self.agree, [shared.visitor, view.version], [view.panel, view.text, view.version], **quick)
 
-    def show(self, visitor: str) -> tuple[Any, str, str]:
+    def show(self, visitor: str) -> tuple[Any, Any, Any]:
         """The panel for this visitor: open until they have agreed to the text as it is now."""
         with shown_to_user():
             consent = self.store.consent
-            if consent is None or not visitor or self.store.agreed(pseudonym(self.secret, visitor)):
+            if not visitor:
+                # Not named yet. Saying nothing: this answer may arrive after the one for the name.
+                return gr.skip(), gr.skip(), gr.skip()
+            if consent is None or self.store.agreed(pseudonym(self.secret, visitor)):
                 return gr.Column(visible=False), "", ""
             text = (
                 f'<h3>Before your first vote</h3><div class="pg-consent-text" tabindex="0">{escape(consent.text)}</div>'
@@ -64,7 +67,7 @@ class ConsentPanel:
             )
             return gr.Column(visible=True), text, consent.version
 
-    def agree(self, visitor: str, version: str) -> tuple[Any, str, str]:
+    def agree(self, visitor: str, version: str) -> tuple[Any, Any, Any]:
         """Record the agreement to the text that was shown."""
         with shown_to_user():
             rater = pseudonym(self.secret, visitor)

@@ -126,8 +126,10 @@ class FeedbackPage:
         listing = [view.newest, view.more]
         tops = [view.health, view.publishing, view.leaving, shared.outbox]
         gr.on([tab.select, demo.load], self.top, None, tops, **quick)
-        gr.on([tab.select, demo.load, shared.visitor.change], self.rows, asked, listing, **quick)
-        gr.on([tab.select, shared.visitor.change], self.about_me, shared.visitor, view.me, **quick)
+        # always_last: a call for a visitor who has no name yet must not swallow the one that has it.
+        last = {**quick, "trigger_mode": "always_last"}
+        gr.on([tab.select, demo.load, shared.visitor.change], self.rows, asked, listing, **last)
+        gr.on([tab.select, shared.visitor.change], self.about_me, shared.visitor, view.me, **last)
         gr.Timer(3).tick(
             self.keep_current, [*asked, view.seen], [*tops, *listing, view.seen], trigger_mode="once", **quick
         )

@@ -194,7 +194,8 @@ def test_consent_is_asked_once_and_only_where_there_is_a_text() -> None:
     panel = ConsentPanel(store, "salt")
     shown, text, version = panel.show(ME)
     assert shown.visible and "&lt;script&gt;Your votes" in text
-    assert panel.show("")[0].visible is False
+    # A visitor who has no name yet: the answer for the name may be on the screen already, and stays.
+    assert panel.show("") == (gr.skip(), gr.skip(), gr.skip())
     assert panel.agree(ME, version)[0].visible is False and panel.show(ME)[0].visible is False
     assert panel.show(OTHER)[0].visible
     with pytest.raises(gr.Error, match="Reload"):
