@@ -91,7 +91,7 @@ class FeedbackPage:
                     search = gr.Textbox(
                         show_label=False,
                         label="Search rows",
-                        placeholder="Search prompts, answers, comments, models",
+                        placeholder="Search rows",
                         max_length=MOST_SEARCH,
                         min_width=180,
                         scale=2,
