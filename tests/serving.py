@@ -35,7 +35,7 @@ def served(services: object, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def running_app(
-    data_dir: Path, log: Path, *, program: Sequence[str] = ("app.py",), seconds: float = 60, **env: str
+    data_dir: Path, log: Path, *, program: Sequence[str] = ("app.py",), seconds: float = 180, **env: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """`python app.py` as a user starts it, in its own process; yields its address and the process."""
     with socket.socket() as probe:

@@ -7,10 +7,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.find_chromium import ADVICE, chromium
 
+# A condition is waited for, not timed: a busy machine may take its time.
+expect.set_options(timeout=30_000)
 ARTIFACTS = Path(__file__).parents[1] / "artifacts"
 FLAGS = [
     "--no-sandbox",
@@ -38,7 +40,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     made = browser.new_context(
         viewport={"width": 1440, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
     )
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(30_000)
     yield made
     made.close()
 
