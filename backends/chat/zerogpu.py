@@ -39,6 +39,8 @@ _PREFILL_TOKENS = 4000
 # Models that were chosen after the launch are kept in the processor's memory, so many of them.
 _MOST_WAITING = 2
 _MODELS: dict[tuple[str, str], LoadedModel] = {}
+# The folder and the size of the weights of what was placed: `spaces` deletes files of the Hub's cache that it has packed.
+_PLACED: dict[tuple[str, str], tuple[Path, int]] = {}
 _PLACING = threading.Lock()
 # Never held by the process that forks.
 _IN_WORKER = threading.Lock()
@@ -62,7 +64,11 @@ class Job:
 
 def place(ref: ModelRef, folder: Path) -> None:
     """Put a model on the GPU for every worker to inherit. On ZeroGPU only before the launch, in the main thread."""
-    _MODELS[ref.repo_id, ref.revision] = _moved(_loaded(ref, folder))
+    from backends.chat.loading import weight_bytes
+
+    key = (ref.repo_id, ref.revision)
+    _MODELS[key] = _moved(_loaded(ref, folder))
+    _PLACED[key] = (folder, weight_bytes(folder))
 
 
 def seconds_needed(jobs: Sequence[Job]) -> int:
@@ -166,15 +172,18 @@ class ZeroGpuChat:
     def __init__(self, files: ModelFiles, *, orphan_seconds: float) -> None:
         self._files = files
         self._orphan_seconds = orphan_seconds
+        self._known: dict[ModelRef, Capabilities] = {}
 
     def capabilities(self, ref: ModelRef) -> Capabilities:
         """What it can do with a model, from config.json alone."""
         refuse_adapter(ref)
-        return capabilities(self._files, ref)
+        return self._known.get(ref) or capabilities(self._files, ref)
 
     def plan(self, ref: ModelRef) -> LoadPlan:
         """What has to be fetched before this model answers."""
         refuse_adapter(ref)
+        if placed := _PLACED.get((ref.repo_id, ref.revision)):
+            return LoadPlan(ref, ready=True, source=str(placed[0]))
         return self._files.plan(ref)
 
     def place(self, ref: ModelRef) -> None:
@@ -182,6 +191,7 @@ class ZeroGpuChat:
         refuse_adapter(ref)
         for _ in self._files.fetch(ref):
             pass
+        self._known[ref] = capabilities(self._files, ref)
         place(ref, self._files.present(ref))
 
     def prepare(self, ref: ModelRef) -> Iterator[Progress]:
@@ -197,9 +207,10 @@ class ZeroGpuChat:
         """The GPU time that a call with these requests would be charged at most; None while a model is not here."""
         jobs = []
         for ref, messages, settings in requests:
-            if ref.adapter is not None or not self._files.plan(ref).ready:
+            if ref.adapter is not None or not self.plan(ref).ready:
                 return None
-            folder = self._files.folder(ref)
+            placed = _PLACED.get((ref.repo_id, ref.revision))
+            folder = placed[0] if placed else self._files.folder(ref)
             if folder is None:
                 return None
             # Three characters a token or more, in most languages: enough before the prompt is there.
@@ -219,7 +230,8 @@ class ZeroGpuChat:
             check_request(*wanted)
         work: list[tuple[Job, BufferedAnswer, StopFlag]] = []
         for ref, messages, settings in requests:
-            folder = self._files.present(ref)
+            placed = _PLACED.get((ref.repo_id, ref.revision))
+            folder = placed[0] if placed else self._files.present(ref)
             prompt, answer = request(
                 _waiting(ref, folder),
                 messages,
@@ -241,9 +253,9 @@ class ZeroGpuChat:
     ) -> Job:
         from backends.chat.loading import weight_bytes
 
-        known = _MODELS.get((ref.repo_id, ref.revision))
-        placed = known is not None and known.device == "cuda"
-        return Job(ref.repo_id, ref.revision, str(folder), prompt, asdict(settings), weight_bytes(folder), placed, stop)
+        placed = _PLACED.get((ref.repo_id, ref.revision))
+        size = placed[1] if placed else weight_bytes(folder)
+        return Job(ref.repo_id, ref.revision, str(folder), prompt, asdict(settings), size, placed is not None, stop)
 
 
 class _Call:

@@ -28,12 +28,14 @@ from backends.image.running import Line, RunningDrawing
 from backends.image.sources import Sources, sources_of
 from backends.registry import ModelRegistry
 from backends.zerogpu import BATCH_SECONDS, StopFlag
-from core.chat import Progress
+from core.chat import LoadPlan, Progress
 from core.errors import AppError
 from core.images import ImageSettings, check_image_settings
 from core.refs import ModelRef
 
 log = logging.getLogger(__name__)
+Sizes = tuple[tuple[str, int], ...]
+News = tuple[str, Any]
 NAME = "ZeroGPU"
 LESS = "fewer steps, a smaller size or fewer pictures"
 # Estimates for half an RTX Pro 6000: the least a step takes, what it computes in a second, and what a U-Net leaves out
@@ -47,10 +49,11 @@ _DECODE_SECONDS_PER_PIXEL = 4e-7
 # Pipelines that were chosen after the launch are kept in the processor's memory, so many of them.
 _MOST_WAITING = 1
 _PIPELINES: dict[tuple[str, str], LoadedPipeline] = {}
+# The folder and the sizes of the parts of what was placed: `spaces` deletes files of the Hub's cache that it has packed.
+_PLACED: dict[tuple[str, str], tuple[Path, Sizes]] = {}
 _PLACING = threading.Lock()
 # Never held by the process that forks.
 _IN_WORKER = threading.Lock()
-News = tuple[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,16 @@ class Job:
     attached: Attached
     asked: float
     total: int
-    sizes: tuple[tuple[str, int], ...]
+    sizes: Sizes
     placed: bool
     stop: str
 
 
 def place(ref: ModelRef, folder: Path) -> None:
     """Put a pipeline on the GPU for every worker to inherit. On ZeroGPU only before the launch, in the main thread."""
-    _PIPELINES[ref.repo_id, ref.revision] = _moved(_loaded(ref, folder))
+    key = (ref.repo_id, ref.revision)
+    _PIPELINES[key] = _moved(_loaded(ref, folder))
+    _PLACED[key] = (folder, _sizes(folder))
 
 
 def seconds_needed(job: Job) -> int:
@@ -176,7 +181,7 @@ class ZeroGpuImages(LocalImages):
 
     def __init__(self, files: ImageFiles, adapters: Adapters, *, orphan_seconds: float) -> None:
         super().__init__(
-            files,
+            _PlacedFiles(files),
             adapters,
             ModelRegistry(),
             device=zerogpu.device,
@@ -190,6 +195,7 @@ class ZeroGpuImages(LocalImages):
         """Fetch the pipeline and put it on the GPU; before the launch, in the main thread."""
         for _ in self._files.fetch(ref):
             pass
+        self.capabilities(ref)
         place(ref, self._files.present(ref))
 
     def prepare(self, ref: ModelRef) -> Iterator[Progress]:
@@ -245,10 +251,36 @@ class ZeroGpuImages(LocalImages):
         self, ref: ModelRef, settings: ImageSettings, attached: Attached, asked: float, total: int, stop: str
     ) -> Job:
         folder = self._files.present(ref)
-        known = _PIPELINES.get((ref.repo_id, ref.revision))
-        placed = known is not None and known.device == "cuda"
-        sizes = tuple(sorted(memory.part_sizes(folder, "cuda").items()))
-        return Job(ref.repo_id, ref.revision, str(folder), settings, attached, asked, total, sizes, placed, stop)
+        placed = _PLACED.get((ref.repo_id, ref.revision))
+        sizes = placed[1] if placed else _sizes(folder)
+        return Job(
+            ref.repo_id, ref.revision, str(folder), settings, attached, asked, total, sizes, placed is not None, stop
+        )
+
+
+class _PlacedFiles(ImageFiles):
+    """The files of every model; of one that is placed it does not matter whether they are still there."""
+
+    def __init__(self, files: ImageFiles) -> None:
+        self._files = files
+
+    def describing(self, ref: ModelRef) -> Path:
+        return self._placed(ref) or self._files.describing(ref)
+
+    def plan(self, ref: ModelRef) -> LoadPlan:
+        folder = self._placed(ref)
+        return LoadPlan(ref, ready=True, source=str(folder)) if folder else self._files.plan(ref)
+
+    def fetch(self, ref: ModelRef) -> Iterator[Progress]:
+        if self._placed(ref) is None:
+            yield from self._files.fetch(ref)
+
+    def present(self, ref: ModelRef) -> Path:
+        return self._placed(ref) or self._files.present(ref)
+
+    def _placed(self, ref: ModelRef) -> Path | None:
+        placed = _PLACED.get((ref.repo_id, ref.revision))
+        return placed[0] if placed else None
 
 
 class _AtOnce(Line):
@@ -283,6 +315,10 @@ class _AtOnce(Line):
         """It is over."""
         del self._flags[drawing.id]
         self._begun.discard(drawing.id)
+
+
+def _sizes(folder: Path) -> Sizes:
+    return tuple(sorted(memory.part_sizes(folder, "cuda").items()))
 
 
 def _loaded(ref: ModelRef, folder: Path) -> LoadedPipeline:

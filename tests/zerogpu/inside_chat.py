@@ -134,6 +134,19 @@ def test_a_model_chosen_after_the_launch_answers_in_a_worker_that_is_older_than_
     assert heard(answer) == "xyz"
 
 
+def test_what_is_placed_needs_no_files_any_more(chat: ZeroGpuChat, folders: dict[ModelRef, Path]) -> None:
+    """`spaces` deletes the files in the Hub's cache whose tensors it has packed."""
+    away = folders[PLACED].rename(folders[PLACED].with_name("away"))
+    try:
+        assert chat.plan(PLACED).ready and chat.capabilities(PLACED).max_context == 2048
+        assert [step.stage for step in chat.prepare(PLACED)] == ["ready"]
+        settings = GenerationSettings(temperature=0, max_new_tokens=3)
+        assert chat.gpu_seconds([(PLACED, ASKED, settings)])
+        assert heard(chat.start(PLACED, ASKED, settings)) == "ABC"
+    finally:
+        away.rename(folders[PLACED])
+
+
 def test_words_arrive_while_it_writes_and_stop_ends_it_in_the_worker(chat: ZeroGpuChat, device_api: DeviceApi) -> None:
     answer = chat.start(PLACED, ASKED, ENDLESS)
     listener = answer.listen()

@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from backends.bundled.image import image_folders, image_path
-from backends.image import loading
+from backends.image import loading, memory
 from backends.image import zerogpu as engine
 from backends.image.adapters import Attached
 from backends.image.build import ImageRouter, build_images
+from backends.image.files import ImageFiles
 from backends.image.png import text_chunks
 from backends.image.zerogpu import Job, seconds_needed
 from core.errors import GenerationFailed, OutOfMemory, QuotaExceeded, UserInputError
@@ -100,6 +101,20 @@ def test_the_same_recipe_gives_the_local_engines_pixels(images: ImageRouter, one
             assert recipe is not None and other is not None
             assert (drawn.backend, recipe.backend, drawn.dtype) == ("ZeroGPU", "ZeroGPU", "float32")
             assert replace(recipe, backend=other.backend) == other
+
+
+def test_what_is_placed_needs_no_files_any_more(images: ImageRouter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`spaces` deletes the files in the Hub's cache whose tensors it has packed."""
+
+    def gone(*_: object) -> None:
+        raise FileNotFoundError("deleted after packing")
+
+    for name in ("describing", "plan", "present", "fetch"):
+        monkeypatch.setattr(ImageFiles, name, gone)
+    monkeypatch.setattr(memory, "part_sizes", gone)
+    model = images.start_model()
+    assert images.plan(model).ready and images.gpu_seconds(model, FAST)
+    assert len(finished(images.start(model, FAST))) == 1
 
 
 def test_progress_and_previews_reach_the_page(images: ImageRouter, device_api: DeviceApi) -> None:
