@@ -9,6 +9,7 @@ from backends.feedback import consents
 from backends.feedback.batches import Batches
 from backends.feedback.database import Database
 from backends.feedback.delivery import Delivery
+from backends.feedback.figures import Figures
 from backends.feedback.folder import FolderDatasetRepo
 from backends.feedback.hub import HubDatasetRepo
 from backends.feedback.outbox import FOLDER, HUB, Outbox
@@ -44,17 +45,32 @@ def build_feedback(
         batches = Batches(database, f"{endpoint.rstrip('/')}/datasets/{dataset}", many_at_once=True)
         may_publish = batches.approved if public else None
         hub = HubDatasetRepo(dataset, token=token, endpoint=endpoint, may_publish=may_publish)
-        outbox = Outbox(Delivery(batches, hub, data_dir / "outbox"), replace(HUB, between=commit_seconds), hub.account)
+        delivery = Delivery(batches, hub, data_dir / "outbox")
+        outbox = Outbox(delivery, replace(HUB, between=commit_seconds), hub.account)
         name = hub.name
     else:
         folder = FolderDatasetRepo(data_dir / "dataset")
         # Not its path: the data folder may be moved as a whole.
         batches = Batches(database, "folder")
-        outbox = Outbox(Delivery(batches, folder, data_dir / "outbox"), FOLDER)
+        delivery = Delivery(batches, folder, data_dir / "outbox")
+        outbox = Outbox(delivery, FOLDER)
         name = folder.name
     store = SqliteFeedbackStore(database, batches, outbox, name, asked, at_risk(dataset) if ephemeral else ())
+    delivery.numbers = Figures(database, batches.destination, lambda: known_biases(store))
     outbox.start()
     return store
+
+
+def known_biases(store: SqliteFeedbackStore) -> list[str]:
+    """What the evidence finds in the comparisons of each kind that has any, for the dataset's card."""
+    # numpy comes with it; the first row that leaves pays, not the start of the app.
+    from backends.evidence.agreement import agreement
+    from core.evidence import KINDS, VoteFilter
+
+    votes = store.votes()
+    names = {"chat": "Answers", "image": "Pictures"}
+    measured = {kind: agreement(votes, VoteFilter(kind=kind)) for kind in KINDS}
+    return [f"{names[kind]}: {one}" for kind, found in measured.items() if found.votes for one in found.findings]
 
 
 def read_consent(value: str) -> Consent | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from backends.feedback import figures as figures_module
+from backends.feedback.build import build_feedback
 from backends.feedback.figures import BEGIN, END, Figures, placed
 from backends.feedback.hub import HubDatasetRepo
 from core.consent import Consent
@@ -58,6 +59,26 @@ def test_measured_biases_are_named(tmp_path: Path) -> None:
     store.save([preference()])
     delivery.send()
     assert "- Left was chosen in 71 % of 40 votes.\n" in (tmp_path / "dataset" / "README.md").read_text()
+
+
+def test_the_app_measures_them_itself(tmp_path: Path) -> None:
+    store = build_feedback(tmp_path, dataset="", token=None, endpoint="")
+    store.save([comparison("left", id=f"c{number}", rater="r-1", item=f"i{number}") for number in range(24)])
+    store.upload_now()
+    text = (tmp_path / "dataset" / "README.md").read_text()
+    told = text.partition("### Known biases")[2]
+    assert "- Answers: " in told and "left side wins 100%" in told and "Not measured yet" not in told
+    store.close()
+
+
+def test_rows_leave_even_when_the_figures_cannot_be_made(tmp_path: Path) -> None:
+    def broken() -> list[str]:
+        raise RuntimeError("a bug in the evidence")
+
+    store, delivery = open_store(tmp_path)
+    delivery.numbers = Figures(delivery.batches.database, delivery.batches.destination, broken)
+    store.save([preference(id="p")])
+    assert delivery.send() == "sent" and load(tmp_path / "dataset")["id"][:] == ["p"]
 
 
 def test_the_owners_text_around_it_stays(tmp_path: Path) -> None:
