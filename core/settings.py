@@ -26,7 +26,11 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("HF_TOKEN", "", "Hub token; else the one a login stored. Needed only for gated models and a Hub dataset."),
     Variable("HF_ENDPOINT", DEFAULT_ENDPOINT, "Where the Hub is."),
     Variable("HF_HOME", "~/.cache/huggingface", "Where downloaded models are cached."),
-    Variable("PROVING_DATA_DIR", "./data", "Votes (SQLite), the folder dataset, prepared models, pins. Local disk."),
+    Variable(
+        "PROVING_DATA_DIR",
+        "./data",
+        "Votes (SQLite), the folder dataset, prepared models, pins, LoRAs and ControlNets of your own (`adapters/`). Local disk.",
+    ),
     Variable(
         "PROVING_DATASET", "", "Hub dataset repo id for the feedback; empty: the folder `dataset/` in the data folder."
     ),

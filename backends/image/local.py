@@ -74,7 +74,7 @@ class LocalImages:
     def capabilities(self, ref: ModelRef) -> ImageCapabilities:
         """What it can do with a model, from its configs and diffusers' signatures; the first call imports diffusers."""
         if ref.adapter is not None:
-            raise NoBackend("Adapters are not supported yet. Choose the model without the adapter.")
+            raise NoBackend("A LoRA is added beside the model, not in its name. Choose the model without the adapter.")
         if ref not in self._known:
             from backends.image.metadata import capabilities_of
 
