@@ -37,7 +37,7 @@ def leaderboard_html(board: Leaderboard) -> str:
     more = len(board.standings) - len(shown)
     return (
         f'<p class="pg-lead">{escape(board.reading)}</p>{plot}{style}'
-        f'<p class="pg-meta">Bradley-Terry with ties as half a win, mean 1,000; 400 points are odds of ten to one. Intervals '
+        f'<p class="pg-meta">Bradley-Terry with ties (“both bad” too) as half a win, mean 1,000; 400 points are odds of ten to one. Intervals '
         f"hold 95 % of {board.rounds} resampled collections. A place is given only where intervals do not touch.</p>"
         + (f'<ul class="pg-notes">{notes}</ul>' if notes else "")
         + _table(shown)

@@ -61,23 +61,36 @@ class Style(NamedTuple):
     bold: int
 
 
-class VoteRecord(NamedTuple):
-    """One comparison without its texts. `left` and `right` are numbers of `Votes.contenders`; None: maker unknown.
+class SharedVote(NamedTuple):
+    """A vote on an item that several reviewers voted on. `left` and `right` are numbers of `Votes.contenders`.
 
-    `at` counts seconds since 1970 in UTC.
+    `at` counts seconds since 1970 in UTC; `scores` is the column of that name as JSON.
     """
 
-    left: int | None
-    right: int | None
+    item: str
+    rater: str
+    left: int
+    right: int
     outcome: str
-    item: str | None
-    rater: str | None
     at: float
-    seconds: float | None
-    blind: bool
-    left_style: Style | None
-    right_style: Style | None
     scores: str | None
+
+
+class Habits(NamedTuple):
+    """What one reviewer (None: those without a name) did, counted: votes, those with a winner (`decided`), how often it was
+    the left side, how often lengths differed (`unequal`), how often the longer won then, and the median time in seconds."""
+
+    rater: str | None
+    votes: int
+    decided: int
+    left: int
+    unequal: int
+    longer: int
+    seconds: float | None
+
+
+# Left and right contender, 1 where left won, 0 right, 0.5 nobody; then the style of the left and of the right answer.
+Duel = tuple[int, int, float, int, int, int, int, int, int, int, int]
 
 
 class Tally(NamedTuple):
@@ -104,8 +117,16 @@ class Votes(Protocol):
         """The comparisons counted by pair and outcome; costs about the same for ten votes and for a million."""
         ...
 
-    def records(self, wanted: VoteFilter, shared: bool = False) -> Iterator[Sequence[VoteRecord]]:
-        """The comparisons one by one in the order they were saved, in batches; with `shared`, of items of several raters."""
+    def duels(self, wanted: VoteFilter) -> Iterator[Sequence[Duel]]:
+        """Every comparison whose makers are known, with what the answers look like, in batches."""
+        ...
+
+    def shared(self, wanted: VoteFilter) -> Iterator[Sequence[SharedVote]]:
+        """The comparisons of items that several reviewers voted on, makers known, the votes of an item in one batch."""
+        ...
+
+    def habits(self, wanted: VoteFilter) -> Sequence[Habits]:
+        """What each reviewer did, the busiest first."""
         ...
 
     def days(self, wanted: VoteFilter) -> Sequence[tuple[date, int]]:

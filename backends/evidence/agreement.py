@@ -7,22 +7,19 @@ item the last counts. Outcomes are compared by who won, not by the side it stood
 from __future__ import annotations
 
 import json
-from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from math import erfc, sqrt
-from statistics import median
 
 from backends.evidence.contenders import grouped
 from core.evidence import (
     Agreement,
     AgreementOf,
+    Habits,
     Merge,
     RaterHealth,
     Share,
     VoteFilter,
-    VoteRecord,
     Votes,
 )
 
@@ -44,55 +41,38 @@ _Said = dict[str, dict[str, str]]
 _Dated = dict[str, dict[str, tuple[float, str]]]
 
 
-@dataclass(slots=True)
-class _Habits:
-    """What one reviewer did, counted."""
-
-    votes: int = 0
-    left: int = 0
-    decided: int = 0
-    longer: int = 0
-    unequal: int = 0
-    seconds: array[float] = field(default_factory=lambda: array("d"))
-
-
 def agreement(votes: Votes, wanted: VoteFilter) -> Agreement:
     """Agreement and habits of the votes that `wanted` names."""
     makers = votes.contenders()
-    everybody = _Habits()
-    people: dict[str, _Habits] = defaultdict(_Habits)
-    votes_on: _Dated = defaultdict(dict)
+    people = votes.habits(wanted)
+    said: _Said = {}
     pair_of: dict[str, tuple[int, int]] = {}
-    answers: dict[str, _Dated] = defaultdict(lambda: defaultdict(dict))
+    questions: dict[str, _Said] = defaultdict(dict)
     # Numbers of makers differ between a store and its published files too.
     names = grouped(makers, Merge())
     place = {number: index for index, group in enumerate(names) for number in group.numbers}
-    total = 0
-    for batch in votes.records(wanted):
-        total += len(batch)
+    for batch in votes.shared(wanted):
+        votes_on: _Dated = defaultdict(dict)
+        answers: dict[str, _Dated] = defaultdict(lambda: defaultdict(dict))
         for one in batch:
-            _note(everybody, one)
-            if one.rater is not None:
-                _note(people[one.rater], one)
-    for batch in votes.records(wanted, shared=True):
-        for one in batch:
-            if one.rater is None or one.item is None or one.left is None or one.right is None:
-                continue
             sides = place[one.left], place[one.right]
             _last(votes_on[one.item], one.rater, one.at, _winner(one.outcome, *sides))
             pair_of[one.item] = (min(sides), max(sides))
             for question, subject, value in _answers(one.scores, *sides):
                 _last(answers[question][f"{one.item}:{subject}"], one.rater, one.at, value)
-    said = _undated(votes_on)
-    questions = {question: _undated(told) for question, told in answers.items()}
+        # All votes of an item are in one batch.
+        said |= _undated(votes_on)
+        for question, told in answers.items():
+            questions[question] |= _undated(told)
     overall = _agreement(QUESTION, said)
     by_question = [_agreement(name, told) for name, told in sorted(questions.items())]
     agrees = _with_the_others(said)
     raters = tuple(
-        _health(name, habits, agrees.get(name, (0, 0)), agrees)
-        for name, habits in sorted(people.items(), key=lambda item: (-item[1].votes, item[0]))
+        _health(one.rater, one, agrees.get(one.rater, (0, 0)), agrees) for one in people if one.rater is not None
     )
-    left, longer = share(everybody.left, everybody.decided), share(everybody.longer, everybody.unequal)
+    left = share(sum(one.left for one in people), sum(one.decided for one in people))
+    longer = share(sum(one.longer for one in people), sum(one.unequal for one in people))
+    total = sum(one.votes for one in people)
     return Agreement(
         total,
         overall,
@@ -141,19 +121,6 @@ def alpha_of(said: Mapping[str, Mapping[str, str]]) -> float | None:
         for value in told.values():
             counts[row, place[value]] += 1
     return float(alpha(value_counts=counts, level_of_measurement="nominal"))
-
-
-def _note(habits: _Habits, one: VoteRecord) -> None:
-    habits.votes += 1
-    if one.seconds is not None:
-        habits.seconds.append(one.seconds)
-    if one.outcome not in ("left", "right"):
-        return
-    habits.decided += 1
-    habits.left += one.outcome == "left"
-    if one.left_style and one.right_style and one.left_style.length != one.right_style.length:
-        habits.unequal += 1
-        habits.longer += (one.outcome == "left") == (one.left_style.length > one.right_style.length)
 
 
 def _last(told: dict[str, tuple[float, str]], rater: str, at: float, value: str) -> None:
@@ -231,10 +198,10 @@ def _with_the_others(said: _Said) -> dict[str, tuple[int, int]]:
 
 
 def _health(
-    name: str, habits: _Habits, agrees: tuple[int, int], everybody: Mapping[str, tuple[int, int]]
+    name: str, habits: Habits, agrees: tuple[int, int], everybody: Mapping[str, tuple[int, int]]
 ) -> RaterHealth:
     left, longer, own = share(habits.left, habits.decided), share(habits.longer, habits.unequal), share(*agrees)
-    seconds = median(habits.seconds) if habits.seconds else None
+    seconds = habits.seconds
     advice = []
     if habits.decided >= LEAST_FOR_HABIT and _unlikely(habits.left, habits.decided):
         side = "left" if habits.left * 2 > habits.decided else "right"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 MOST_CONTENDERS = 200
-WON = {"left": 1.0, "right": 0.0, "tie": 0.5, "both_bad": 0.5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,27 +89,21 @@ def _counted(makers: Mapping[int, Contender], tallies: Sequence[Tally], merge: M
 def _duels(votes: Votes, wanted: VoteFilter, rows: Sequence[Group]) -> Duels:
     import numpy as np
 
-    of = {number: index for index, group in enumerate(rows) for number in group.numbers}
-    lefts, rights, wons, looks = [], [], [], []
-    for batch in votes.records(wanted):
-        chosen = [
-            (of[one.left], of[one.right], WON[one.outcome], one.left_style, one.right_style)
-            for one in batch
-            if one.left in of and one.right in of and of[one.left] != of[one.right]
-        ]
-        if not chosen:
-            continue
-        left, right, won, left_style, right_style = zip(*chosen, strict=True)
-        lefts.append(np.array(left, np.int64))
-        rights.append(np.array(right, np.int64))
-        wons.append(np.array(won, np.float64))
-        sides = [np.array([style or (0, 0, 0, 0) for style in side], np.float64) for side in (left_style, right_style)]
-        looks.append(difference(*sides))
-    first, second = np.concatenate(lefts), np.concatenate(rights)
-    result, look = np.concatenate(wons), np.concatenate(looks)
+    place = np.full(max((number for group in rows for number in group.numbers), default=0) + 1, -1)
+    for index, group in enumerate(rows):
+        place[list(group.numbers)] = index
+    parts = []
+    for batch in votes.duels(wanted):
+        found = np.array(batch, np.float64)
+        found = found[(found[:, :2] < len(place)).all(axis=1)]
+        found[:, :2] = place[found[:, :2].astype(np.int64)]
+        parts.append(found[(found[:, 0] >= 0) & (found[:, 1] >= 0) & (found[:, 0] != found[:, 1])])
+    every = np.concatenate(parts)
+    looks = difference(every[:, 3:7], every[:, 7:11])
     # The bootstrap deals weights in this order, and a published dataset has its votes in another one.
-    order = np.lexsort((*look.T, result, second, first))
-    return Duels(len(rows), first[order], second[order], result[order], look[order])
+    order = np.lexsort((*looks.T, every[:, 2], every[:, 1], every[:, 0]))
+    left, right = every[order, 0].astype(np.int64), every[order, 1].astype(np.int64)
+    return Duels(len(rows), left, right, every[order, 2], looks[order])
 
 
 def _board(

@@ -14,7 +14,18 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 from core.dataset import Contender
-from core.evidence import Kind, Style, Tally, VoteFilter, VoteRecord, seconds_of, style_of, without_chance
+from core.evidence import (
+    Duel,
+    Habits,
+    Kind,
+    SharedVote,
+    Style,
+    Tally,
+    VoteFilter,
+    seconds_of,
+    style_of,
+    without_chance,
+)  # fmt: skip
 
 VERSION = 2
 ASKED_CHARACTERS = 500
@@ -46,8 +57,7 @@ _TABLES = (
 _TAKEN_BACK = """CREATE TRIGGER verdict_taken_back AFTER INSERT ON events WHEN new.kind != 'saved' BEGIN
     DELETE FROM verdicts WHERE row = new.row;
     UPDATE verdict_state SET changes = changes + 1; END"""
-_RECORD = """row, left_maker, right_maker, outcome, item, rater, at, seconds, blind, scores, left_length, left_headers,
-    left_lists, left_bold, right_length, right_headers, right_lists, right_bold"""
+_STYLES = ", ".join(f"coalesce({side}_{name}, 0)" for side in ("left", "right") for name in Style._fields)
 _MARKS = ", ".join("?" * 22)
 
 
@@ -163,40 +173,69 @@ class SqliteVotes:
                 )
             ]
 
-    def records(self, wanted: VoteFilter, shared: bool = False) -> Iterator[Sequence[VoteRecord]]:
+    def duels(self, wanted: VoteFilter) -> Iterator[Sequence[Duel]]:
         """In the order they were saved. The connection is lent for one batch at a time."""
         where, values = self._where(wanted)
-        if shared:
-            with self._read() as db:
-                items = db.execute(
-                    f"SELECT item FROM verdicts WHERE {where} AND item IS NOT NULL GROUP BY item "  # noqa: S608
-                    "HAVING min(rater) != max(rater)",
-                    values,
-                ).fetchall()
-            yield from self._of_items([item for (item,) in items], where, values)
-            return
         after = -1
         while True:
             with self._read() as db:
                 found = db.execute(
-                    f"SELECT {_RECORD} FROM verdicts WHERE {where} AND row > ? ORDER BY row LIMIT ?",  # noqa: S608
+                    f"""SELECT left_maker, right_maker, CASE outcome WHEN 'left' THEN 1.0 WHEN 'right' THEN 0.0 ELSE 0.5 END,
+                    {_STYLES}, row FROM verdicts
+                    WHERE {where} AND left_maker NOT NULL AND right_maker NOT NULL AND row > ? ORDER BY row LIMIT ?""",  # noqa: S608
                     (*values, after, BATCH),
                 ).fetchall()
             if not found:
                 return
-            after = found[-1][0]
-            yield [_record(*one) for one in found]
+            after = found[-1][-1]
+            yield [one[:-1] for one in found]
 
-    def _of_items(self, items: list[str], where: str, values: list[Any]) -> Iterator[Sequence[VoteRecord]]:
+    def shared(self, wanted: VoteFilter) -> Iterator[Sequence[SharedVote]]:
+        """Found item by item, so that what is held is a batch, however many votes there are."""
+        where, values = self._where(wanted)
+        with self._read() as db:
+            items = [
+                item
+                for (item,) in db.execute(
+                    f"SELECT item FROM verdicts WHERE {where} AND item NOT NULL GROUP BY item "  # noqa: S608
+                    "HAVING min(rater) != max(rater)",
+                    values,
+                )
+            ]
         for start in range(0, len(items), ITEMS_TOGETHER):
             some = items[start : start + ITEMS_TOGETHER]
             with self._read() as db:
                 found = db.execute(
-                    f"SELECT {_RECORD} FROM verdicts INDEXED BY verdicts_by_item WHERE item IN ({', '.join('?' * len(some))}) "  # noqa: S608
-                    f"AND {where} ORDER BY row",
+                    f"""SELECT item, rater, left_maker, right_maker, outcome, at, scores
+                    FROM verdicts INDEXED BY verdicts_by_item WHERE item IN ({", ".join("?" * len(some))}) AND {where}
+                    AND rater NOT NULL AND left_maker NOT NULL AND right_maker NOT NULL""",  # noqa: S608
                     (*some, *values),
                 ).fetchall()
-            yield [_record(*one) for one in found]
+            yield [SharedVote(*one) for one in found]
+
+    def habits(self, wanted: VoteFilter) -> Sequence[Habits]:
+        """Counted by SQLite in one pass, and one more for the medians."""
+        where, values = self._where(wanted)
+        with self._read() as db:
+            # The middle vote of each reviewer by time taken, or the two middle ones.
+            medians = dict(
+                db.execute(
+                    f"""SELECT rater, avg(seconds) FROM (
+                        SELECT rater, seconds, row_number() OVER (PARTITION BY rater ORDER BY seconds) AS place,
+                        count(*) OVER (PARTITION BY rater) AS total FROM verdicts WHERE {where} AND seconds NOT NULL
+                    ) WHERE place IN ((total + 1) / 2, (total + 2) / 2) GROUP BY rater""",  # noqa: S608
+                    values,
+                ).fetchall()
+            )
+            counted = db.execute(
+                f"""SELECT rater, count(*), sum(outcome IN ('left', 'right')), sum(outcome = 'left'),
+                coalesce(sum(outcome IN ('left', 'right') AND left_length != right_length), 0),
+                coalesce(sum(outcome IN ('left', 'right') AND left_length != right_length
+                    AND (outcome = 'left') = (left_length > right_length)), 0)
+                FROM verdicts WHERE {where} GROUP BY rater ORDER BY 2 DESC, 1""",  # noqa: S608
+                values,
+            ).fetchall()
+        return [Habits._make((*one, medians.get(one[0]))) for one in counted]
 
     def days(self, wanted: VoteFilter) -> Sequence[tuple[date, int]]:
         """Votes per day in UTC."""
@@ -248,11 +287,6 @@ class SqliteVotes:
             joined = "OR" if len(wanted.models) == 1 else "AND"
             parts.append(f"(left_maker IN {among} {joined} right_maker IN {among})")
         return " AND ".join(parts), found
-
-
-def _record(_row: int, left: Any, right: Any, outcome: str, item: Any, rater: Any, at: float, seconds: Any, blind: int, scores: Any, *styles: Any) -> VoteRecord:  # fmt: skip
-    sides = [Style(*part) if part[0] is not None else None for part in (styles[:4], styles[4:])]
-    return VoteRecord(left, right, outcome, item, rater, at, seconds, bool(blind), sides[0], sides[1], scores)
 
 
 def _midnight(day: date) -> float:

@@ -2,39 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 
 from backends.evidence.agreement import agreement, alpha_of, percent_of, share
-from core.evidence import Style, VoteFilter, VoteRecord
-from tests.unit.test_leaderboard import ListedVotes, maker
+from core.chat import Message
+from core.dataset import ComparisonRow
+from core.evidence import VoteFilter
+from tests.contract.outbox_rows import provenance
+from tests.fake_evidence import RowsInMemory
+from tests.fakes import FakeStore
+from tests.unit.test_leaderboard import maker
 
 MAKERS = [maker("a"), maker("b")]
 
 
-class Records(ListedVotes):
-    """Votes given as records."""
-
-    def __init__(self, records: Sequence[VoteRecord]) -> None:
-        super().__init__(MAKERS, [])
-        self.given = list(records)
-
-    def records(self, wanted: VoteFilter, shared: bool = False):
-        yield self.given
+def counted(rows: Sequence[ComparisonRow]):
+    """The rows as votes, through the tables that the store keeps."""
+    store = FakeStore()
+    store.save(list(rows))
+    return RowsInMemory(store).votes()
 
 
 def record(
     item: str = "i", rater: str | None = "r", outcome: str = "left", swapped: bool = False, lengths=(10, 10),
-    seconds: float | None = 9.0, scores: object = None,
-) -> VoteRecord:  # fmt: skip
-    left, right = (1, 0) if swapped else (0, 1)
-    sides = [Style(length, 0, 0, 0) for length in lengths]
-    return VoteRecord(
-        left, right, outcome, item, rater, 0.0, seconds, True, *sides, json.dumps(scores) if scores else None
-    )
+    seconds: float | None = 9.0, scores: object = None, at: str = "2026-11-01T00:00:00+00:00",
+) -> ComparisonRow:  # fmt: skip
+    left, right = MAKERS[::-1] if swapped else MAKERS
+    about = provenance(item=item, rater=rater, decision_seconds=seconds, blind=True, leaked=False, created_at=at)
+    texts = [(Message("assistant", "x" * length),) for length in lengths]
+    return _Scored(about, "chat", (Message("user", "q"),), *texts, outcome, left, right, scores=scores)
+
+
+@dataclass(frozen=True)
+class _Scored(ComparisonRow):
+    """A comparison with the answers of a rubric, which only campaigns will ask."""
+
+    scores: object = None
+
+    def columns(self) -> dict[str, object]:
+        return super().columns() | {"scores": self.scores}
 
 
 def test_alpha_is_the_one_of_the_handbook() -> None:
@@ -58,7 +68,7 @@ def test_percent_counts_pairs_of_reviewers() -> None:
 
 
 def test_the_same_winner_on_the_other_side_is_agreement() -> None:
-    votes = Records([
+    votes = counted([
         record("1", "ada", "left"), record("1", "bob", "right", swapped=True),
         record("2", "ada", "right"), record("2", "bob", "left", swapped=True),
         record("3", "ada", "tie"), record("3", "bob", "both_bad"),
@@ -72,8 +82,8 @@ def test_the_same_winner_on_the_other_side_is_agreement() -> None:
 
 
 def test_of_two_votes_of_one_reviewer_on_an_item_the_last_counts() -> None:
-    later = record("1", "ada", "right")._replace(at=5.0)
-    votes = Records([later, record("1", "bob", "right"), record("1", "ada", "left")])
+    later = record("1", "ada", "right", at="2026-11-01T00:00:05+00:00")
+    votes = counted([later, record("1", "bob", "right"), record("1", "ada", "left")])
     found = agreement(votes, VoteFilter())
     assert found.overall.percent == 1.0
     assert found.overall.votes == 2
@@ -86,7 +96,7 @@ def test_each_question_of_a_rubric_has_its_own_agreement() -> None:
             {"question": "polite", "side": "right", "value": right},
         ]
 
-    votes = Records([
+    votes = counted([
         record("1", "ada", scores=scores("yes", "no")),
         # The same of the contenders, seen from the other side.
         record("1", "bob", "right", swapped=True, scores=scores("no", "yes")),
@@ -113,7 +123,7 @@ def test_habits_of_reviewers_are_found() -> None:
             record(str(number), "lefty", "left", lengths=lengths),
             record(str(number), "lengthy", "left" if long_left else "right", lengths=lengths, seconds=1.0),
         ]
-    found = agreement(Records(made), VoteFilter())
+    found = agreement(counted(made), VoteFilter())
     advice = {rater.rater: rater.advice for rater in found.raters}
     assert advice["good"] == "" and advice["fine"] == ""
     assert "left side" in advice["lefty"] and "less than they do among themselves" in advice["lefty"]
@@ -128,17 +138,17 @@ def test_habits_of_reviewers_are_found() -> None:
 
 def test_a_collection_that_favours_a_side_is_told() -> None:
     found = agreement(
-        Records([record(str(n), f"r{n}", "right" if n % 5 else "left") for n in range(100)]), VoteFilter()
+        counted([record(str(n), f"r{n}", "right" if n % 5 else "left") for n in range(100)]), VoteFilter()
     )
     assert (found.left.count, found.left.total) == (20, 100)
     assert any("right side wins 80%" in finding for finding in found.findings)
-    fair = agreement(Records([record(str(n), f"r{n}", "right" if n % 2 else "left") for n in range(100)]), VoteFilter())
+    fair = agreement(counted([record(str(n), f"r{n}", "right" if n % 2 else "left") for n in range(100)]), VoteFilter())
     assert any("No side is favoured" in finding for finding in fair.findings)
 
 
 def test_nothing_says_what_to_do() -> None:
-    assert "No votes yet" in agreement(Records([]), VoteFilter()).findings[0]
-    assert "two reviewers the same prompts" in agreement(Records([record()]), VoteFilter()).findings[0]
+    assert "No votes yet" in agreement(counted([]), VoteFilter()).findings[0]
+    assert "two reviewers the same prompts" in agreement(counted([record()]), VoteFilter()).findings[0]
 
 
 def test_wilson_interval() -> None:

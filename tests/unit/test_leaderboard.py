@@ -13,7 +13,7 @@ from backends.evidence.board import leaderboard
 from backends.evidence.rating import Meetings, bounds, points, rate, resampled
 from backends.evidence.style import Duels, controlled
 from core.dataset import Contender
-from core.evidence import Merge, Style, Tally, VoteFilter, VoteRecord
+from core.evidence import Duel, Merge, Style, Tally, VoteFilter
 
 PLAIN = VoteFilter()
 
@@ -41,9 +41,11 @@ class ListedVotes:
             counts[vote[:3]] = counts.get(vote[:3], 0) + 1
         return [Tally(*key, times) for key, times in counts.items()]
 
-    def records(self, wanted: VoteFilter, shared: bool = False) -> Iterator[Sequence[VoteRecord]]:
-        for one in self.votes:
-            yield [VoteRecord(*one[:3], None, None, 0.0, None, True, *one[3:], None)]
+    def duels(self, wanted: VoteFilter) -> Iterator[Sequence[Duel]]:
+        won = {"left": 1.0, "right": 0.0}
+        for left, right, outcome, *styles in self.votes:
+            looks = [style or Style(0, 0, 0, 0) for style in styles]
+            yield [(left, right, won.get(outcome, 0.5), *looks[0], *looks[1])]
 
     def days(self, wanted: VoteFilter) -> Sequence[tuple[date, int]]:
         return []

@@ -105,12 +105,26 @@ def test_two_samples_of_one_contender_are_one_item() -> None:
     assert item_of(prompt, (A, B)) != item_of(prompt, (A, A))
 
 
-def test_records_tell_style_and_side(store) -> None:
-    store.save([vote("right", decision_seconds=4.5)])
-    [[record]] = store.votes().records(VoteFilter())
-    assert record.outcome == "right" and record.seconds == 4.5 and record.blind
-    assert record.left_style == Style(23, 1, 2, 1)
-    assert record.right_style == Style(5, 0, 0, 0)
+def test_duels_tell_style_and_side(store) -> None:
+    store.save([vote("right"), vote("tie"), vote(left=Contender())])
+    makers = store.votes().contenders()
+    [[first, second]] = store.votes().duels(VoteFilter())
+    assert (makers[first[0]].model, makers[first[1]].model, first[2], second[2]) == ("org/a", "org/b", 0.0, 0.5)
+    assert Style(*first[3:7]) == Style(23, 1, 2, 1)
+    assert Style(*first[7:]) == Style(5, 0, 0, 0)
+
+
+def test_habits_are_counted_for_each_reviewer(store) -> None:
+    store.save([
+        *(vote("left", rater="ada", decision_seconds=seconds) for seconds in (9.0, 1.0, 4.0)),
+        vote("right", rater="ada"), vote("tie", rater="ada", decision_seconds=100.0),
+        vote("both_bad", rater="bob"), vote("left", rater=None, decision_seconds=2.0),
+    ])  # fmt: skip
+    ada, nobody, bob = store.votes().habits(VoteFilter())
+    assert ada == ("ada", 5, 4, 3, 4, 3, 6.5)
+    assert bob == ("bob", 1, 0, 0, 0, 0, None)
+    assert nobody == (None, 1, 1, 1, 1, 1, 2.0)
+    assert store.votes().habits(VoteFilter("image")) == []
 
 
 def test_rows_an_older_version_left_uncounted_are_counted(store) -> None:
@@ -160,13 +174,16 @@ def test_style_counts_markdown_outside_code() -> None:
     assert style_of(" " * 200_000 + "**" * 200_000 + "\n" * 200_000 + "`" * 100_000).length == 900_000
 
 
-def test_shared_records_are_those_of_items_that_two_reviewers_voted_on(store) -> None:
+def test_shared_votes_are_those_of_items_that_two_reviewers_voted_on(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.feedback.verdicts.ITEMS_TOGETHER", 1)
     store.save([
         vote(item="1", rater="ada"), vote(item="1", rater="bob"), vote(item="2", rater="ada"), vote(item="2", rater="ada"),
         vote(item="3", rater=None), vote(item="3", rater="bob"), vote(rater="ada"), vote(rater="bob"),
-        vote(item="4", rater="ada"), vote(item="4", rater="cyd", leaked=True),
+        vote(item="4", rater="ada"), vote(item="4", rater="cyd", leaked=True), vote(item="1", rater="eve", left=Contender()),
     ])  # fmt: skip
-    found = [(one.item, one.rater) for batch in store.votes().records(VoteFilter(), shared=True) for one in batch]
-    assert found == [("1", "ada"), ("1", "bob")]
-    leaked = [one.rater for batch in store.votes().records(VoteFilter(leaked=True), shared=True) for one in batch]
-    assert leaked == ["ada", "bob", "ada", "cyd"]
+
+    def told(wanted: VoteFilter) -> list[list[tuple[str, str]]]:
+        return [sorted((one.item, one.rater) for one in batch) for batch in store.votes().shared(wanted)]
+
+    assert told(VoteFilter()) == [[("1", "ada"), ("1", "bob")]]
+    assert told(VoteFilter(leaked=True)) == [[("1", "ada"), ("1", "bob")], [("4", "ada"), ("4", "cyd")]]
