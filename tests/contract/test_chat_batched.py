@@ -436,15 +436,15 @@ def test_the_next_turn_does_not_read_the_first_ones_again(room: Room) -> None:
 
 
 def test_memory_that_is_kept_gives_way_to_requests(loaded: LoadedModel) -> None:
-    room = Room(loaded, Shape(tokens=512, step_tokens=64, requests=8))
-    texts = [f"{number} the cat sat on the mat, {number} three two one" * 3 for number in range(12)]
+    room = Room(loaded, Shape(tokens=256, step_tokens=64, requests=8))
+    texts = [f"{number} the cat sat on the mat, {number} three two one" * 3 for number in range(6)]
     for text in texts:
         assert heard(room.ask(text))
         batch = room.batch()
         assert batch.kept <= batch.blocks
     assert batch.kept > 0
     assert heard(room.ask(texts[-1])) == room.generated(texts[-1], do_sample=False)
-    assert heard(room.ask("one", max_new_tokens=400)) == room.generated("one", do_sample=False, max_new_tokens=400)
+    assert heard(room.ask("one", max_new_tokens=150)) == room.generated("one", do_sample=False, max_new_tokens=150)
     batch.forget()
     assert (batch.kept, batch.reserved) == (0, 0)
     pool = batch._processor.cache.pool
