@@ -37,6 +37,8 @@ element.addEventListener('click', (e) => {
   else if (e.target.closest('[data-open]')) trigger('select', {id: tile.dataset.id});
 });
 element.addEventListener('change', (e) => { if (e.target.matches('[data-mark]')) told(); });
+// The page is patched, not made anew: a box keeps what was clicked unless it is told what the server says.
+watch('value', () => element.querySelectorAll('[data-mark]').forEach((box) => { box.checked = box.hasAttribute('checked'); }));
 element.addEventListener('keydown', (e) => {
   const tile = e.target.closest('[data-id]');
   if (!tile || e.ctrlKey || e.metaKey || e.altKey) return;

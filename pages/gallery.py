@@ -168,8 +168,8 @@ class GalleryPage:
             js="(mode) => { document.documentElement.dataset.imagesMode = mode; }",
         )  # fmt: skip
         images.mode.change(self.enter, [images.mode, *looked], [view.group, *listing], **quick)
-        gr.on([view.text.submit, view.starred.input], self.find, looked, listing, trigger_mode="always_last", **quick)
-        view.text.input(self.find, looked, listing, trigger_mode="always_last", **quick)
+        # "input" would be told before the field's new value is.
+        gr.on([view.text.change, view.starred.change], self.find, looked, listing, trigger_mode="always_last", **quick)
         view.newer.click(self.newer, asked, listing, **quick)
         view.older.click(self.older, asked, listing, **quick)
         view.sheet.input(self.mark, asked, listing[1:], **ordered)

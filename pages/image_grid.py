@@ -129,9 +129,11 @@ class GridPage:
         asked = [view.prompt, shared.image_model, *axes, *controls, *adapters]
         images.mode.change(
             self.enter, [images.mode, shared.visitor, view.plan], [view.group, view.prompt, *axes, *outputs], **quick
-        ).then(self.estimate, asked, view.cost, **quick)
+        )
+        # One listener for all of them: the answer to what was typed last is the one that stays.
         gr.on(
             [
+                images.mode.change,
                 *(part.change for part in (view.prompt, *axes)),
                 *(part.change for part in controls if part is not images.controls.batch),
                 *(part.change for part in adapters if not isinstance(part, gr.State)),

@@ -33,6 +33,8 @@ _INSERT = (
     f"({', '.join('?' * 16)}) ON CONFLICT DO NOTHING"
 )
 MOST_WORDS = 12
+# How many of the last pictures tell the time of a step.
+PACED = 10
 # A file younger than this may belong to a picture another process is just writing into the index.
 STRAY_SECONDS = 3600.0
 
@@ -166,14 +168,18 @@ class SqlitePictures:
         return {kept.cell: kept for kept in map(_kept, rows) if kept.cell is not None}
 
     def pace(self, ref: ModelRef) -> Pace | None:
-        """How fast this machine drew with the model when it last did, whoever asked."""
+        """How fast this machine drew with the model when it last did, whoever asked: over the last few pictures."""
         with self._index.read() as db:
-            row = db.execute(
-                "SELECT seconds / steps, width * height FROM pictures WHERE model = ? AND finish = 'done' "
-                "AND seconds > 0 AND steps > 0 ORDER BY number DESC LIMIT 1",
-                (str(ref),),
-            ).fetchone()
-        return Pace(float(row[0]), int(row[1])) if row else None
+            rows = db.execute(
+                "SELECT seconds, steps, width * height FROM pictures WHERE model = ? AND finish = 'done' "
+                "AND seconds > 0 AND steps > 0 ORDER BY number DESC LIMIT ?",
+                (str(ref), PACED),
+            ).fetchall()
+        if not rows:
+            return None
+        # Together, because a picture of one step is mostly what comes before and after the steps.
+        per_pixel = sum(seconds for seconds, _, _ in rows) / sum(steps * pixels for _, steps, pixels in rows)
+        return Pace(per_pixel * rows[0][2], rows[0][2])
 
     def close(self) -> None:
         """Close the index."""

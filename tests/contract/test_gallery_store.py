@@ -191,6 +191,11 @@ def test_a_grid_finds_its_cells_again_without_the_stopped_ones(store: SqlitePict
     assert pace is not None
     assert (pace.seconds_per_step, pace.pixels) == (0.05, 256)
     assert store.pace(ModelRef("org/other", "d" * 40)) is None
+    # One step in one second does not make every step take a second.
+    store.keep(ANN, [drawn(steps=1)])
+    pace = store.pace(REF)
+    assert pace is not None
+    assert pace.seconds_per_step == pytest.approx(2 / 21)
 
 
 def test_files_a_crash_left_behind_are_swept_and_fresh_ones_are_not(tmp_path: Path) -> None:
