@@ -35,7 +35,8 @@ class Pace:
     idle: float = 30.0
 
 
-FOLDER = Pace()
+# With `settle` still within ten seconds of a vote, and a rest for whoever votes meanwhile.
+FOLDER = Pace(between=5.0)
 HUB = Pace(between=60.0)
 
 

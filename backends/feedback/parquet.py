@@ -9,6 +9,8 @@ from typing import Any
 
 from core.dataset import COLUMNS, ColumnType, Config
 
+TOGETHER = 50
+
 
 def features(config: Config) -> Any:
     """The config's columns as `datasets.Features`; the same in every shard and in the dataset's card."""
@@ -34,10 +36,16 @@ def shard(config: Config, rows: Sequence[Mapping[str, object]]) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pydict(
-        {name: [_value(kind, row.get(name)) for row in rows] for name, kind in COLUMNS[config].items()},
-        schema=features(config).arrow_schema,
-    )
+    schema = features(config).arrow_schema
+    # A few rows at a time: while Python's values become Arrow's, nobody else's thread runs, and somebody may be voting.
+    parts = [
+        pa.Table.from_pydict(
+            {name: [_value(kind, row.get(name)) for row in some] for name, kind in COLUMNS[config].items()},
+            schema=schema,
+        )
+        for some in (rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER))
+    ]
+    table = pa.concat_tables(parts).combine_chunks() if parts else schema.empty_table()
     out = io.BytesIO()
     pq.write_table(table, out, compression="snappy")
     return out.getvalue()
