@@ -23,6 +23,7 @@ _CPU = Shape(tokens=16_384, step_tokens=256, requests=32)
 _GPU = Shape(tokens=131_072, step_tokens=2048, requests=128)
 _CPU_SHARE, _GPU_SHARE = 0.125, 0.5
 _LEAST_TOKENS = 1024
+_NO_MEMORY = "the memory that is free is too small for a batch"
 # Two prompts of different lengths, so that a batch that mixes them up is noticed.
 _TRIALS = ((11, 7, 23, 5, 19), (3, 29, 13))
 # Of the spread of a row of scores. Rounding in half precision stays far below, a wrong mask or position far above.
@@ -45,9 +46,12 @@ def resident(loaded: LoadedModel, steps: StepThread, free_bytes: Callable[[], in
         return Resident(loaded, None, why)
     shape = shape_for(loaded, free_bytes())
     if shape is None:
-        return Resident(loaded, None, "the memory that is free is too small for a batch")
+        return Resident(loaded, None, _NO_MEMORY)
     try:
         batch = load_alone(lambda: _tried(loaded, shape))
+    except MemoryError as error:
+        log.warning("%s is not batched: %s", loaded.ref, error)
+        return Resident(loaded, None, _NO_MEMORY)
     except Exception as error:  # noqa: BLE001  (whatever a strange architecture raises, it answers one at a time)
         log.warning("%s is not batched: %s: %s", loaded.ref, type(error).__name__, error)
         return Resident(loaded, None, "this architecture cannot be batched")
