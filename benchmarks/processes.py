@@ -32,6 +32,11 @@ class Served:
         line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
         return int(line.split()[1]) / 1000
 
+    def processor_seconds(self) -> float:
+        """Seconds of processor time the process has taken so far, in all its threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def has_mapped(self, library: str) -> bool:
         """Whether a shared library of that name is in the process."""
         return library in Path(f"/proc/{self.process.pid}/maps").read_text()
@@ -45,10 +50,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(arguments: list[str], data_dir: Path) -> Iterator[Served]:
-    """Run a server with `PORT` set and stop it afterwards."""
+def serving(arguments: list[str], data_dir: Path, **variables: str) -> Iterator[Served]:
+    """Run a server with `PORT` and `variables` set and stop it afterwards."""
     port = free_port()
-    environment = {**os.environ, **OFFLINE, "PORT": str(port), "PROVING_DATA_DIR": str(data_dir)}
+    environment = {**os.environ, **OFFLINE, "PORT": str(port), "PROVING_DATA_DIR": str(data_dir), **variables}
     started = time.monotonic()
     process = subprocess.Popen(
         [sys.executable, *arguments], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
