@@ -32,6 +32,8 @@ ASKED_CHARACTERS = 500
 BATCH = 20_000
 ITEMS_TOGETHER = 2_000
 MOST_PEOPLE = 200
+# From the first row to the last, whatever SQLite thinks of its indexes.
+WHOLE = "verdicts NOT INDEXED"
 
 _TABLES = (
     "CREATE TABLE verdict_state (version INTEGER NOT NULL, upto INTEGER NOT NULL, changes INTEGER NOT NULL) STRICT",
@@ -168,7 +170,7 @@ class SqliteVotes:
             return [
                 Tally(*found)
                 for found in db.execute(
-                    f"SELECT left_maker, right_maker, outcome, count(*) FROM verdicts WHERE {where} GROUP BY 1, 2, 3",  # noqa: S608  (_where inserts literals only)
+                    f"SELECT left_maker, right_maker, outcome, count(*) FROM {self._from(wanted)} WHERE {where} GROUP BY 1, 2, 3",  # noqa: S608  (_where inserts literals only)
                     values,
                 )
             ]
@@ -181,7 +183,7 @@ class SqliteVotes:
             with self._read() as db:
                 found = db.execute(
                     f"""SELECT left_maker, right_maker, CASE outcome WHEN 'left' THEN 1.0 WHEN 'right' THEN 0.0 ELSE 0.5 END,
-                    {_STYLES}, row FROM verdicts
+                    {_STYLES}, row FROM {WHOLE}
                     WHERE {where} AND left_maker NOT NULL AND right_maker NOT NULL AND row > ? ORDER BY row LIMIT ?""",  # noqa: S608
                     (*values, after, BATCH),
                 ).fetchall()
@@ -197,7 +199,7 @@ class SqliteVotes:
             items = [
                 item
                 for (item,) in db.execute(
-                    f"SELECT item FROM verdicts WHERE {where} AND item NOT NULL GROUP BY item "  # noqa: S608
+                    f"SELECT item FROM {WHOLE} WHERE {where} AND item NOT NULL GROUP BY item "  # noqa: S608
                     "HAVING min(rater) != max(rater)",
                     values,
                 )
@@ -222,7 +224,7 @@ class SqliteVotes:
                 db.execute(
                     f"""SELECT rater, avg(seconds) FROM (
                         SELECT rater, seconds, row_number() OVER (PARTITION BY rater ORDER BY seconds) AS place,
-                        count(*) OVER (PARTITION BY rater) AS total FROM verdicts WHERE {where} AND seconds NOT NULL
+                        count(*) OVER (PARTITION BY rater) AS total FROM {WHOLE} WHERE {where} AND seconds NOT NULL
                     ) WHERE place IN ((total + 1) / 2, (total + 2) / 2) GROUP BY rater""",  # noqa: S608
                     values,
                 ).fetchall()
@@ -232,7 +234,7 @@ class SqliteVotes:
                 coalesce(sum(outcome IN ('left', 'right') AND left_length != right_length), 0),
                 coalesce(sum(outcome IN ('left', 'right') AND left_length != right_length
                     AND (outcome = 'left') = (left_length > right_length)), 0)
-                FROM verdicts WHERE {where} GROUP BY rater ORDER BY 2 DESC, 1""",  # noqa: S608
+                FROM {WHOLE} WHERE {where} GROUP BY rater ORDER BY 2 DESC, 1""",  # noqa: S608
                 values,
             ).fetchall()
         return [Habits._make((*one, medians.get(one[0]))) for one in counted]
@@ -242,7 +244,7 @@ class SqliteVotes:
         where, values = self._where(wanted)
         with self._read() as db:
             found = db.execute(
-                f"SELECT CAST(at / 86400 AS INTEGER), count(*) FROM verdicts WHERE {where} GROUP BY 1 ORDER BY 1",  # noqa: S608
+                f"SELECT CAST(at / 86400 AS INTEGER), count(*) FROM {self._from(wanted)} WHERE {where} GROUP BY 1 ORDER BY 1",  # noqa: S608
                 values,
             ).fetchall()
         return [(date(1970, 1, 1) + timedelta(days=day), count) for day, count in found]
@@ -262,6 +264,10 @@ class SqliteVotes:
                 for column in ("rater", "campaign")
             )
         return raters, campaigns
+
+    def _from(self, wanted: VoteFilter) -> str:
+        """An index answers when only the kind is asked for; else looking up its rows one by one costs more than a scan."""
+        return "verdicts" if wanted == VoteFilter(wanted.kind) else WHOLE
 
     def _where(self, wanted: VoteFilter) -> tuple[str, list[Any]]:
         parts, values = ["kind = ?", "leaked IN (0, 1)" if wanted.leaked else "leaked = 0"], [wanted.kind]
