@@ -150,17 +150,8 @@ class SourcePanel:
     def removed(self) -> tuple[Any, ...]:
         """Draw from words alone again."""
         skip = gr.skip()
-        return (
-            None,
-            NONE,
-            gr.ImageEditor(value=None, visible=False),
-            gr.Button(visible=False),
-            None,
-            skip,
-            skip,
-            skip,
-            skip,
-        )
+        hidden = gr.Button(visible=False)
+        return None, None, NONE, gr.HTML(value="", visible=False), hidden, None, skip, skip, skip
 
     def look(
         self,

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from components.sources import Extent, extended, mask_from, size_of, strokes_in, view_of
 from core.errors import UserInputError
 from core.images import ImageCapabilities, ImageSettings
-from pages.image_source import Source, SourcePanel, extent_of
+from pages.image_source import NONE, Source, SourcePanel, extent_of
 from tests.fakes import FakeImages, png
 
 CAN = ImageCapabilities(64, 64, 8, 512, 8, 20, 3.5, ("DDIM",), "DDIM", image_to_image=True, inpaint=True)
@@ -138,3 +138,18 @@ def test_a_file_that_is_no_picture_is_refused_and_leaves_the_page_as_it_was() ->
     for data in (b"", b"GIF89a", png()[:40]):
         with pytest.raises(gr.Error, match=r"empty|damaged|not a picture"):
             panel.read(data, "image", None)
+
+
+def test_removing_the_picture_empties_each_part_of_the_panel_and_hides_only_what_belongs_to_it() -> None:
+    """Every value under its own component: a shifted tuple made words the mask and hid the place for the next picture."""
+    panel = SourcePanel(FakeImages())
+    with gr.Blocks():
+        view = panel.build()
+    removed = dict(zip([part.elem_id or part for part in view.placed()], panel.removed()[:-2], strict=True))
+    assert removed[view.source] is None
+    assert removed[view.strokes] is None
+    assert removed["source-picture"] == NONE
+    assert (removed["source-editor"].value, removed["source-editor"].visible) == ("", False)
+    assert isinstance(removed[view.remove], gr.Button)
+    assert removed[view.remove].visible is False
+    assert removed["source-file"] is None
