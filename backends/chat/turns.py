@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
+
+_ALL: WeakSet[Turns] = WeakSet()
+_LAST_STEP_SECONDS = 5.0
 
 
 class Turns:
@@ -19,6 +24,7 @@ class Turns:
         self._lock = threading.Lock()
         self._taken = False
         self._waiting: deque[threading.Event] = deque()
+        _ALL.add(self)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -35,14 +41,21 @@ class Turns:
             self._give()
             self._take()
 
-    def _take(self) -> None:
+    def keep(self, seconds: float) -> None:
+        """Take the next turn and never give it back: whoever computes now is the last. Waits at most so long for it."""
+        self._take(first=True, seconds=seconds)
+
+    def _take(self, *, first: bool = False, seconds: float | None = None) -> None:
         with self._lock:
             if not self._taken:
                 self._taken = True
                 return
             mine = threading.Event()
-            self._waiting.append(mine)
-        mine.wait()
+            if first:
+                self._waiting.appendleft(mine)
+            else:
+                self._waiting.append(mine)
+        mine.wait(seconds)
 
     def _give(self) -> None:
         with self._lock:
@@ -51,3 +64,10 @@ class Turns:
                 self._waiting.popleft().set()
             else:
                 self._taken = False
+
+
+@atexit.register
+def _nobody_computes_any_more() -> None:
+    # A thread that is inside torch while the interpreter goes away takes the whole process down with it (SIGABRT).
+    for turns in tuple(_ALL):
+        turns.keep(_LAST_STEP_SECONDS)

@@ -514,3 +514,25 @@ def test_memory_after_many_evictions_is_what_it_was(tmp_path: Path) -> None:
     assert registry.drop(ref)
     gc.collect()
     assert [each() for each in gone] == [None] * 10
+
+
+def test_a_process_that_ends_in_the_middle_of_an_answer_ends_in_peace(tmp_path: Path) -> None:
+    """A thread inside torch while the interpreter went away ended the process with SIGABRT."""
+    import subprocess
+    import sys
+
+    folder = make_tiny_chat_model(tmp_path / "tiny")
+    program = """
+import sys
+from backends.router import build_chat
+from core.chat import GenerationSettings, Message
+router = build_chat(data_dir=__import__("pathlib").Path(sys.argv[2]), chat_model=sys.argv[1], endpoint="http://127.0.0.1:9")
+for seed in (None, 1, None):
+    settings = GenerationSettings(max_new_tokens=1900, temperature=1.0, top_k=0, seed=seed)
+    for delta in router.start(router.start_model(), (Message("user", "go"),), settings).listen():
+        break
+"""
+    command = [sys.executable, "-c", program, str(folder), str(tmp_path / "data")]
+    for _ in range(2):
+        ended = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=150)
+        assert ended.returncode == 0, ended.stderr[-2000:]
