@@ -54,6 +54,12 @@ class AdaptersView:
     progress: gr.HTML
     known: gr.State
 
+    def used(self) -> list[Any]:
+        """What a recipe sets, in the order of `AdaptersPanel.used`."""
+        return [
+            self.known, *self.loras, *self.weights, self.control, self.preprocess, self.scale, self.start, self.end,
+        ]  # fmt: skip
+
     def inputs(self) -> list[Any]:
         """What a drawing needs of this panel, in the order of `AdaptersPanel.applied`."""
         return [
@@ -194,10 +200,12 @@ class AdaptersPanel:
             yield plain(f"Added at {adapter.ref.revision[:7]}.{triggers}"), "", known, *rows, control
 
     def used(self, recipe: Recipe, ref: ModelRef) -> tuple[Any, ...]:
-        """Values for the LoRAs and their weights as a recipe has them. Refuses one that is not on this machine."""
+        """The LoRAs, their weights and the ControlNet as a recipe has them. Refuses one that is not on this machine."""
         known = {adapter.id: adapter for adapter in self.router.adapters(ref)}
         wanted = [(f"{lora.ref}:{lora.file}" if lora.file else str(lora.ref), lora) for lora in recipe.settings.loras]
-        missing = [key for key, _ in wanted if key not in known]
+        control = recipe.settings.control
+        steered = "" if control is None else str(control.ref)
+        missing = [key for key in (*(key for key, _ in wanted), *filter(None, [steered])) if key not in known]
         if missing:
             raise UserInputError(
                 f"This picture was drawn with {missing[0]}. Add it from the Hub first, then use the recipe."
@@ -206,11 +214,20 @@ class AdaptersPanel:
             raise UserInputError(f"This picture was drawn with {len(wanted)} LoRAs; this page takes at most {ROWS}.")
         rows = [key for key, _ in wanted] + [""] * (ROWS - len(wanted))
         weights = [lora.weight for _, lora in wanted] + [1.0] * (ROWS - len(wanted))
+        if control is not None:
+            gr.Warning(
+                "This picture followed a control picture, which is not in its file. Drop it under “LoRA and ControlNet” to "
+                "draw the same again.",
+                title="One part is missing",
+            )
         choices = [NONE, *names(known, "lora")]
+        skips = (gr.skip(),) * 4
         return (
             known,
             *(gr.Dropdown(choices=choices, value=row, visible=place <= len(wanted)) for place, row in enumerate(rows)),
             *(gr.Slider(value=weight, visible=bool(row)) for row, weight in zip(rows, weights, strict=True)),
+            gr.Dropdown(choices=[NONE, *names(known, "controlnet")], value=steered),
+            *((control.preprocess, control.scale, control.start, control.end) if control else skips),
         )
 
     @staticmethod

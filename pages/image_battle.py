@@ -16,7 +16,7 @@ from components.pictures import blind_file, frame
 from components.progress import progress_line
 from core import __version__
 from core.comparison import Outcome, picture_rows_of
-from core.errors import AppError, UserInputError
+from core.errors import UserInputError
 from core.identity import now
 from core.images import ImageSettings, Picture
 from core.protocols import FeedbackStore, ImageRouter
@@ -154,7 +154,7 @@ class ImageBattlePage:
             )
         images.mode.change(
             self.switch,
-            images.mode,
+            [images.mode, images.drawn, images.last],
             [
                 images.single,
                 view.group,
@@ -168,12 +168,13 @@ class ImageBattlePage:
             **quick,
         )
 
-    def switch(self, mode: str) -> tuple[Any, ...]:
-        """Show the composer of the chosen mode, and nothing of the other."""
+    def switch(self, mode: str, drawn: tuple[Picture, ...] = (), last: tuple[Picture, ...] = ()) -> tuple[Any, ...]:
+        """Show the composer of the chosen mode, and nothing of the other; what was drawn is there again on return."""
         comparing, drawing = mode == "compare", mode == "draw"
-        hidden = gr.skip() if drawing else gr.Gallery(visible=False)
+        stage = gr.Gallery(visible=drawing and bool(drawn))
+        strip = gr.Gallery(visible=drawing and len(drawn) > len(last))
         return (
-            gr.Column(visible=drawing), gr.Column(visible=comparing), "", hidden, hidden,
+            gr.Column(visible=drawing), gr.Column(visible=comparing), "", stage, strip,
             gr.Dataset(visible=drawing), gr.Column(visible=drawing), gr.Column(visible=drawing),
         )  # fmt: skip
 
@@ -213,16 +214,17 @@ class ImageBattlePage:
                 )  # fmt: skip
             if contenders[0] == contenders[1]:
                 raise UserInputError("The two contenders are the same and would draw alike. Change one of them.")
-            if secrets.randbelow(2):
-                contenders.reverse()
             yield opening()
             try:
+                # In the order they were chosen: what is fetched first must not tell which side it is on.
                 for ref in dict.fromkeys(ref for ref, _ in contenders):
                     for step in self.router.prepare(ref):
                         if step.stage != "ready":
                             yield waiting(progress_line(step))
+                if secrets.randbelow(2):
+                    contenders.reverse()
                 yield from self._run(prompt, contenders)
-            except AppError:
+            except Exception:
                 yield voided()
                 raise
 
@@ -235,16 +237,24 @@ class ImageBattlePage:
             self.battles.add(battle)
             yield waiting("Both are being drawn", battle.id)
             # No preview and no count of steps before both are there: either would tell which is which.
+            notes: dict[str, None] = {}
             for drawing in drawings:
-                for _ in drawing.listen():
-                    pass
-        except AppError:
+                for step in drawing.listen():
+                    notes |= dict.fromkeys(step.notes)
+        except Exception:
             for drawing in drawings:
                 drawing.cancel()
             raise
         made = [drawing.pictures() for drawing in drawings]
         if not all(made):
-            raise UserInputError("A picture was stopped before it began; there is nothing to compare.")
+            # Also what was blocked, and why.
+            raise UserInputError(
+                " ".join(notes) or "A picture was stopped before it began; there is nothing to compare."
+            )
+        if any(picture.finish == "stopped" for pictures in made for picture in pictures):
+            raise UserInputError(
+                "Stopped. A picture that was not finished says nothing of its settings, so there is no vote."
+            )
         left, right = made[0][0], made[1][0]
         self.battles.finish(replace(battle, left=left, right=right))
         yield ready(left, right)
@@ -317,7 +327,7 @@ def voided() -> Bout:
     return Bout(
         None, gr.Row(visible=False), frame("A", None), frame("B", None), gr.ImageSlider(visible=False),
         gr.Column(visible=False), "", "", gr.Button(visible=True, interactive=True), gr.Button(visible=False),
-        "No vote: a side failed.",
+        "No vote: not both were drawn to the end.",
     )  # fmt: skip
 
 

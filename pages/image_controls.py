@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any, NamedTuple
 
 import gradio as gr
@@ -166,7 +167,7 @@ class ControlsPanel:
         if not plan.ready and plan.download_bytes:
             fetched = f" Draw fetches {bytes_of(plan.download_bytes)} first."
         said = f"Draws on {self.router.engine(ref)}.{fetched} {' '.join(notes)}"
-        return f'<p class="pg-meta">{said.strip()}</p>'
+        return f'<p class="pg-meta">{escape(said.strip(), quote=False)}</p>'
 
     def here(self, ref: ModelRef) -> list[tuple[str, str]]:
         """The image models of this machine, and the chosen one wherever it is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from html import escape
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -272,7 +273,7 @@ class GridPage:
                 run.draws(drawing)
                 left = self._left(number, len(cells), monotonic() - began)
                 for step in drawing.listen():
-                    notes |= dict.fromkeys(step.notes)
+                    notes |= dict.fromkeys(escape(note, quote=False) for note in step.notes)
                     if step.finish is None:
                         said = f"Picture {number + 1} of {len(cells)}{left}. {drawing_line(step)}"
                         yield _told(said)._replace(sheet=sheet(plan, drawn, cell.index, step.preview))
@@ -285,7 +286,7 @@ class GridPage:
                 yield _told(gr.skip())._replace(sheet=sheet(plan, drawn), table=table(plan, drawn))
             told = [self._summary(plan, drawn, run, monotonic() - began), *notes]
             yield self._ended(plan, grid, drawn, " ".join(told))
-        except AppError:
+        except Exception:
             yield self._ended(plan, grid, drawn, "")
             raise
         finally:

@@ -231,5 +231,10 @@ def extent_of(left: float, right: float, top: float, bottom: float) -> Extent:
 
 def source_of(recipe: Recipe, drawn: tuple[Picture, ...]) -> bytes | None:
     """The picture a recipe started from, when it is among this visitor's own; found by its hash."""
-    wanted = dict(recipe.inputs).get("image")
-    return next((picture.png for picture in drawn if hashlib.sha256(picture.png).hexdigest() == wanted), None)
+    wanted = dict(recipe.inputs).get("image", "")
+    return next((picture.png for picture in drawn if same_file(picture.png, wanted)), None)
+
+
+def same_file(data: bytes, wanted: str) -> bool:
+    """Whether a file is the one with that SHA-256, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest() == wanted

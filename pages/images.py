@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +21,7 @@ from core.recipe import Recipe
 from core.refs import ModelRef
 from pages.image_adapters import AdaptersPanel, AdaptersView
 from pages.image_controls import Controls, ControlsPanel, ControlsView, settings_of
-from pages.image_source import SourcePanel, SourceView, source_of, told
+from pages.image_source import Source, SourcePanel, SourceView, same_file, source_of, told
 from pages.shared import Shared
 
 Keep = Callable[[str, Sequence[Picture]], str]
@@ -213,12 +214,15 @@ class ImagesPage:
         )
         applied = [
             view.prompt, controls.style, controls.seed, controls.batch, shared.image_model, *controls.fits(),
-            view.adapters.known, *view.adapters.loras, *view.adapters.weights,
+            *view.adapters.used(),
         ]  # fmt: skip
-        view.use_all.click(self.use_all, [view.chosen, shared.image_model], applied, **quick).success(
-            self.use_source, [view.chosen, view.drawn, source.how, shared.image_model], placed, **quick
-        )
-        view.remix.click(self.remix, [view.chosen, shared.image_model], applied, **quick)
+        for button, apply in ((view.use_all, self.use_all), (view.remix, self.remix)):
+            button.click(apply, [view.chosen, shared.image_model], applied, **quick).success(
+                self.use_source,
+                [view.chosen, view.drawn, source.source, shared.image_model],
+                [*source.placed(), source.how, source.strength],
+                **quick,
+            )
         view.use_seed.click(self.use_seed, view.chosen, controls.seed, **quick)
         demo.unload(self.leave)
 
@@ -250,9 +254,9 @@ class ImagesPage:
                     if step.stage != "ready" and alone:
                         yield busy(progress_line(step))
                 drawing = self.router.start(ref, settings)
-            except AppError:
+            except Exception:
                 if not easel.waiting:
-                    yield idle("")
+                    yield rested("", (), easel.pictures)
                 raise
             easel.add(Waiting(drawing, settings.prompt, settings.batch))
             yield from self._follow(drawing, easel, visitor)
@@ -280,38 +284,51 @@ class ImagesPage:
                     yield busy(drawing_line(step), step.preview, shown, running=True)
                 elif shown != before:
                     yield waits(shown)
-        except AppError:
-            easel.finish(drawing)
-            yield idle("") if not easel.waiting else waits(queue_html(easel.waiting))
+            pictures = drawing.pictures()
+        except Exception:
+            yield self._ended(drawing, easel, visitor, ready_of(drawing), said, failed=True)
             raise
         finally:
             # A page that is gone leaves no place taken; after the end this changes nothing.
             easel.finish(drawing)
-        pictures = drawing.pictures()
+        yield self._ended(drawing, easel, visitor, pictures, said)
+
+    def _ended(
+        self,
+        drawing: Drawing,
+        easel: Easel,
+        visitor: str,
+        pictures: tuple[Picture, ...],
+        said: tuple[str, ...],
+        *,
+        failed: bool = False,
+    ) -> Update:
         kept = easel.finish(drawing, pictures)
-        stopped = any(picture.finish == "stopped" for picture in pictures)
-        notes = [*(["Stopped."] if stopped or not pictures else []), *said, self.keep(visitor, pictures)]
-        yield self._shown(pictures, kept, " ".join(filter(None, notes)), easel.waiting)
+        stopped = not failed and (not pictures or any(picture.finish == "stopped" for picture in pictures))
+        told = [*said, *filter(None, [self.keep(visitor, pictures)])]
+        # What is said may quote a prompt, and a prompt may come from a stranger's file.
+        status, waiting = escape(" ".join([*(["Stopped."] if stopped else []), *told]), quote=False), easel.waiting
+        if waiting and told:
+            gr.Info(status)  # the line belongs to the next drawing already
+        return self._shown(pictures, kept, status, waiting) if pictures else rested(status, waiting, kept)
 
     def _shown(
         self, pictures: Sequence[Picture], kept: tuple[Picture, ...], status: str, waiting: Sequence[Waiting]
     ) -> Update:
-        first = pictures[0] if pictures else None
+        first = pictures[0]
         return Update(
             status,
             queue_html(waiting),
             "" if not waiting else gr.skip(),
-            gr.Gallery(
-                value=files_of(pictures), visible=bool(pictures) and not waiting, selected_index=0 if pictures else None
-            ),
+            gr.Gallery(value=files_of(pictures), visible=not waiting, selected_index=0),
             gr.Gallery(value=files_of(kept), visible=len(kept) > len(pictures)),
             kept,
             tuple(pictures),
             gr.Button(visible=bool(waiting), interactive=True),
-            gr.Button(visible=bool(pictures) and not waiting),
-            recipe_table(recipe_of(first)) if first else gr.skip(),
-            recipe_of(first) if first else gr.skip(),
-            first.id if first else gr.skip(),
+            gr.Button(visible=not waiting),
+            recipe_table(recipe_of(first)),
+            recipe_of(first),
+            first.id,
             gr.skip(),
         )
 
@@ -363,21 +380,32 @@ class ImagesPage:
             return self._placed(picked_of(picked, drawn).png, how, model)
 
     def use_source(
-        self, recipe: Recipe | None, drawn: tuple[Picture, ...], how: Any, model: ModelRef | None
+        self, recipe: Recipe | None, drawn: tuple[Picture, ...], source: Source | None, model: ModelRef | None
     ) -> tuple[Any, ...]:
-        """After Use all: the picture the recipe started from, where it is one of this page's; else say which is missing."""
+        """After a recipe was applied: the picture it started from and how, or none where it started from words alone.
+
+        A picture that is neither here nor on this page is asked for, and so is the mask: files hold their hashes alone.
+        """
         with shown_to_user():
-            if recipe is None or "image" not in dict(recipe.inputs):
-                return (gr.skip(),) * 9
+            inputs = {} if recipe is None else dict(recipe.inputs)
+            if recipe is None or "image" not in inputs:
+                return *self.source.removed()[:-2], gr.skip(), gr.skip()
+            how = "inpaint" if "mask" in inputs else "image"
+            placed: tuple[Any, ...] = (gr.skip(),) * 7
+            missing = []
             data = source_of(recipe, drawn)
-            if data is None:
-                gr.Warning(
-                    "This picture was drawn from another one, which is not in its file. Drop that picture under “Start from a "
-                    "picture” to draw the same again.",
-                    title="One part is missing",
+            if data is not None:
+                placed = self._placed(data, how, model)[:-2]
+            elif source is None or not same_file(source.original, inputs["image"]):
+                missing.append(
+                    "Drop the picture it was drawn from under “Start from a picture”: its file does not have it."
                 )
-                return (gr.skip(),) * 9
-            return self._placed(data, how, model)
+            if how == "inpaint":
+                missing.append("Paint again what may change: the mask is not in the file.")
+            if missing:
+                gr.Warning(" ".join(missing), title="One part is missing")
+            strength = recipe.settings.strength
+            return *placed, how, gr.skip() if strength is None else strength
 
     def _placed(self, data: bytes, how: Any, model: ModelRef | None) -> tuple[Any, ...]:
         return self.source.placed(data, how, self.router.capabilities(model or self.router.start_model()))
@@ -427,6 +455,14 @@ class ImagesPage:
         return recipe.ref
 
 
+def ready_of(drawing: Drawing) -> tuple[Picture, ...]:
+    """What was ready when a drawing failed; nothing where looking at it fails too, because that error is told already."""
+    try:
+        return drawing.pictures()
+    except AppError:
+        return ()
+
+
 def picked_of(picked: str | None, drawn: Sequence[Picture]) -> Picture:
     """The picture of that id; refuses one that is gone, or none."""
     if not picked:
@@ -467,7 +503,11 @@ def waits(queue: str) -> Update:
     return Update(gr.skip(), queue, *(gr.skip(),) * 11)
 
 
-def idle(status: str) -> Update:
-    """The screen when a drawing could not be made."""
-    skip = gr.skip()
-    return Update(status, "", "", *(skip,) * 4, gr.Button(visible=False), *(skip,) * 5)
+def rested(status: str, waiting: Sequence[Waiting], kept: Sequence[Picture]) -> Update:
+    """The screen when a drawing ends without a picture: those that were there before come back."""
+    skip, still = gr.skip(), bool(waiting)
+    back = bool(kept) and not still
+    return Update(
+        skip if still else status, queue_html(waiting), skip if still else "", gr.Gallery(visible=back), skip, skip, skip,
+        gr.Button(visible=still, interactive=True), gr.Button(visible=back), skip, skip, skip, skip,
+    )  # fmt: skip

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
 
-from components.pictures import blind_file, preview_html, recipe_table
+from components.pictures import blind_file, preview_html, recipe_of, recipe_table
+from core.chat import Progress
 from core.dataset import ImagePreferenceRow
 from core.errors import OutOfMemory
-from core.images import ImageSettings
+from core.images import ImageSettings, Step
 from core.png import without_text
 from core.recipe import Recipe
 from pages.image_battle import Bout, ImageBattlePage
+from pages.image_source import Source
 from pages.images import ImagesPage, Update
-from tests.fakes import REF, FakeCatalog, FakeImages, FakeStore, png
+from tests.fakes import OTHER, REF, FakeCatalog, FakeImages, FakeStore, png
 
 CONTROLS = ("", "", 64, 64, 20, 3.5, "", "", 1, True)
 VISIT: Any = SimpleNamespace(session_hash="a-page")
@@ -210,3 +213,188 @@ def test_the_seed_box_left_empty_is_random_and_a_word_is_refused() -> None:
     assert images.asked[0][1].seed is None
     with pytest.raises(gr.Error, match="whole number"):
         drawn(images_page(images), controls=("", "", 64, 64, 20, 3.5, "", "lucky", 1, True))
+
+
+class Breaks(FakeImages):
+    """Fails on demand: while the model is prepared, or half-way, with the first picture of a batch ready."""
+
+    where = ""
+
+    def prepare(self, ref: Any) -> Any:
+        yield Progress("load")
+        if self.where == "prepare" and self.error:
+            raise self.error
+        yield Progress("ready")
+
+    def start(self, ref: Any, settings: Any) -> Any:
+        error, self.error = self.error, None
+        drawing = super().start(ref, settings)
+        self.error = error
+        whole = drawing.pictures
+
+        def listen() -> Any:
+            yield Step(1, 2, preview=png(9), notes=("It left out: “<img src=x onerror=y>”",))
+            if error:
+                raise error
+            yield Step(2, 2, preview=png(9), finish="done", notes=("It left out: “<img src=x onerror=y>”",))
+
+        drawing.listen = listen
+        drawing.pictures = lambda: whole()[: 1 if settings.batch > 1 else 0] if error else whole()
+        return drawing
+
+
+def until_error(stream: Any) -> list[Update]:
+    updates = []
+    with pytest.raises(gr.Error):
+        for update in stream:
+            updates.append(update)
+    return updates
+
+
+@pytest.mark.parametrize("where", ["prepare", "listen"])
+@pytest.mark.parametrize("error", [OutOfMemory("Try 512 x 512."), RuntimeError("a bug")])
+def test_a_failure_brings_the_earlier_picture_back_and_puts_stop_away(where: str, error: Exception) -> None:
+    images = Breaks()
+    page = images_page(images)
+    assert drawn(page)[-1].drawn
+    images.where, images.error = where, error
+    updates = until_error(page.draw(VISIT, "x", None, "", *CONTROLS))
+    assert updates[0].stage.visible is False
+    assert updates[-1].stage.visible is True
+    assert updates[-1].stop.visible is False
+    assert updates[-1].preview == ""
+
+
+def test_what_was_ready_before_a_failure_is_kept() -> None:
+    images = Breaks()
+    page = images_page(images)
+    kept: list[Any] = []
+    page.keep = lambda visitor, pictures: kept.extend(pictures) or ""
+    images.error = OutOfMemory("Try 512 x 512.")
+    updates = until_error(page.draw(VISIT, "x", None, "", *("", "", 64, 64, 20, 3.5, "", 5, 3, True)))
+    assert [picture.settings.seed for picture in updates[-1].drawn] == [5]
+    assert len(kept) == 1
+    assert "Stopped" not in updates[-1].status
+
+
+def test_what_a_note_quotes_is_text() -> None:
+    """The end of a prompt that was cut may come from a stranger's file."""
+    status = drawn(images_page(Breaks()))[-1].status
+    assert "It left out: “&lt;img" in status
+    assert "<img" not in status
+
+
+def test_a_drawing_that_ends_without_a_picture_leaves_the_batch_before_it() -> None:
+    page = images_page()
+    assert len(drawn(page, controls=("", "", 64, 64, 20, 3.5, "", 5, 3, True))[-1].last) == 3
+    start = page.router.start
+
+    def stopped(ref: Any, settings: Any) -> Any:
+        drawing = start(ref, settings)
+        drawing.pictures = lambda: ()
+        return drawing
+
+    page.router.start = stopped  # type: ignore[method-assign]
+    last = drawn(page)[-1]
+    assert last.status == "Stopped."
+    assert last.last == last.drawn == gr.skip()
+    assert last.stage.visible is True
+    assert "value" not in last.stage._constructor_args[0]
+
+
+def test_leaving_the_mode_and_coming_back_shows_the_pictures_again() -> None:
+    battle = ImageBattlePage(FakeImages(), FakeStore(), "salt")
+    last = drawn(images_page())[-1]
+    _, _, _, stage, strip, *_ = battle.switch("gallery", last.drawn, last.last)
+    assert (stage.visible, strip.visible) == (False, False)
+    _, _, _, stage, strip, *_ = battle.switch("draw", (*last.drawn, *last.drawn), last.last)
+    assert (stage.visible, strip.visible) == (True, True)
+    assert battle.switch("draw", (), ())[3].visible is False
+
+
+def test_a_recipe_brings_how_it_started_or_takes_away_what_is_there() -> None:
+    page = images_page()
+    start = png(3)
+    here = replace(drawn(page)[-1].drawn[0], png=start)
+    recipe = recipe_of(replace(here, settings=replace(here.settings, image=start, strength=0.4, width=48)))
+    placed = page.use_source(recipe, (here,), None, None)
+    assert placed[0].original == start
+    assert placed[-2:] == ("image", 0.4)
+    with pytest.warns(UserWarning, match="Drop the picture"):
+        assert page.use_source(recipe, (), None, None)[0] == gr.skip()
+    # The right one was dropped already: nothing is missing.
+    assert page.use_source(recipe, (), Source(start, start), None)[-2:] == ("image", 0.4)
+    masked = recipe_of(replace(here, settings=replace(here.settings, image=start, mask=start, strength=0.4)))
+    with pytest.warns(UserWarning, match="Paint again"):
+        assert page.use_source(masked, (here,), None, None)[-2:] == ("inpaint", 0.4)
+    # From words alone: a picture that is still there would change what is drawn.
+    assert page.use_source(recipe_of(here), (here,), Source(start, start), None)[0] is None
+
+
+def test_every_handler_of_the_tab_gives_what_its_outputs_take() -> None:
+    page = images_page()
+    with gr.Blocks() as demo:
+        view = page.build()
+        state = gr.State(None)
+        shared: Any = SimpleNamespace(image_model=state, visitor=gr.State(""), address=gr.Textbox())
+        page.wire(view, shared, demo)
+    taken = {fn.fn.__name__: len(fn.outputs) for fn in demo.fns.values() if fn.fn is not None}
+    last = drawn(page)[-1]
+    picture = last.drawn[0]
+    given: dict[str, Any] = {
+        "draw": last,
+        "clear": page.clear(VISIT),
+        "use_all": page.use_all(last.chosen, None),
+        "remix": page.remix(last.chosen, None),
+        "use_source": page.use_source(last.chosen, last.drawn, None, None),
+        "start_from": page.start_from(picture.id, last.drawn, "image", None),
+        "read": page.read(png()),
+        "removed": page.source.removed(),
+        "look": page.source.look(None, "image", None, 0, 0, 0, 0),
+        "offer": page.adapters.offer(None),
+        "fit": page.controls.fit("", None, None),
+    }
+    assert {name: len(values) for name, values in given.items() if name != "read"} == {
+        name: taken[name] for name in given if name != "read"
+    }
+    assert len(page.adapters.offer(REF, "", "", "", "", "")) == taken["offer"]
+    assert len(page.controls.fit("tab=images", None, None)) == taken["fit"]
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_the_model_that_is_fetched_first_does_not_tell_its_side(monkeypatch: pytest.MonkeyPatch, side: int) -> None:
+    """Whichever side it came to stand on, the models are fetched in the order they were typed."""
+    monkeypatch.setattr("pages.image_battle.secrets.randbelow", lambda most: side)
+    images = FakeImages()
+    prepared: list[str] = []
+    prepare = images.prepare
+
+    def watched(ref: Any) -> Any:
+        prepared.append(ref.repo_id)
+        return prepare(ref)
+
+    images.prepare = watched  # type: ignore[method-assign]
+    page = ImageBattlePage(images, FakeStore(), "salt")
+    list(page.compare("a star", REF.repo_id, 4, 3.5, OTHER.repo_id, 20, 3.5, "", 64, 64, ""))
+    assert prepared == [REF.repo_id, OTHER.repo_id]
+    assert images.asked[side][0] == REF
+
+
+def test_a_comparison_that_was_stopped_or_blocked_has_no_vote_and_says_why() -> None:
+    images = Breaks()
+    page = ImageBattlePage(images, FakeStore(), "salt")
+    start = images.start
+
+    def ending(finish: str) -> Any:
+        def begin(ref: Any, settings: Any) -> Any:
+            drawing = start(ref, settings)
+            whole = drawing.pictures
+            drawing.pictures = lambda: tuple(replace(one, finish=finish) for one in whole()) if finish else ()
+            return drawing
+
+        return begin
+
+    for finish, says in (("stopped", "not finished"), ("", "It left out")):
+        images.start = ending(finish)  # type: ignore[method-assign]
+        with pytest.raises(gr.Error, match=says):
+            compared(page)
