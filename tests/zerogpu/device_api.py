@@ -63,6 +63,7 @@ class DeviceApi:
         self.startup_reports = 0
         self._changed = threading.Condition()
         self._waiting: list[object] = []
+        self._allowed: set[int] = set()
         self._pids: dict[tuple[str, int], int] = {}
         self._timers: dict[str, threading.Timer] = {}
         api = self
@@ -99,11 +100,17 @@ class DeviceApi:
 
     def end_workers(self) -> None:
         """Kill every worker it ever allowed that is still there; `spaces` makes a new one for the next call."""
-        pids = set(self._pids.values())
+        pids = self._allowed.copy()
         _kill(pids)
         # A call that takes one for alive would be told that its work was aborted.
         wait_until(lambda: not _running(pids), 60, "a worker did not end")
-        self._pids.clear()
+        self._allowed -= pids
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nobody has a GPU or waits for one."""
+        with self._changed:
+            return not self._waiting and not self._busy()
 
     def wait_released(self, seconds: float = 60.0) -> None:
         """Wait until every grant was given back."""
@@ -191,6 +198,7 @@ class DeviceApi:
         if grant is None:
             return 404, None, {}
         grant.pid = self._pids[grant.task, grant.nvidia_index] = int(asked["pid"])
+        self._allowed.add(grant.pid)
         self._let_time_run(grant)
         return 200, None, {}
 
