@@ -31,6 +31,7 @@ VOTES = {
     "tie": ("image-vote-tie", "3  Tie"),
     "both_bad": ("image-vote-bad", "0  Both bad"),
 }
+AS_SET = ("As in Settings", "")
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class ImageBattleView:
     first_model: gr.Textbox
     first_steps: gr.Slider
     first_guidance: gr.Slider
+    first_scheduler: gr.Dropdown
     second_model: gr.Textbox
     second_steps: gr.Slider
     second_guidance: gr.Slider
+    second_scheduler: gr.Dropdown
     columns: gr.Row
     left: gr.HTML
     right: gr.HTML
@@ -90,9 +93,9 @@ class ImageBattlePage:
         with gr.Column(visible=False) as group:
             with gr.Accordion("Contenders", open=False, elem_id="image-contenders"), gr.Row():
                 with gr.Column(min_width=240):
-                    first_model, first_steps, first_guidance = contender("First", 4)
+                    first_model, first_steps, first_guidance, first_scheduler = contender("First", 4)
                 with gr.Column(min_width=240):
-                    second_model, second_steps, second_guidance = contender("Second", 20)
+                    second_model, second_steps, second_guidance, second_scheduler = contender("Second", 20)
             with gr.Column(elem_classes="pg-composer"):
                 prompt = gr.Textbox(
                     label="Prompt",
@@ -121,7 +124,7 @@ class ImageBattlePage:
                 label="A over B", visible=False, interactive=False, format="png", max_height=420, elem_id="image-slider"
             )
         return ImageBattleView(
-            group, first_model, first_steps, first_guidance, second_model, second_steps, second_guidance, columns, left, right, slider, ballot, comment, votes, reveal, prompt, compare, stop, status,
+            group, first_model, first_steps, first_guidance, first_scheduler, second_model, second_steps, second_guidance, second_scheduler, columns, left, right, slider, ballot, comment, votes, reveal, prompt, compare, stop, status,
             gr.State(None),
         )  # fmt: skip
 
@@ -138,12 +141,16 @@ class ImageBattlePage:
             [
                 view.prompt, view.first_model, view.first_steps, view.first_guidance, view.second_model,
                 view.second_steps, view.second_guidance, images.controls.negative, images.controls.width, images.controls.height, images.controls.scheduler, shared.image_model,
+                view.first_scheduler, view.second_scheduler, images.controls.keep_prompt,
             ],
             outputs,
             api_visibility="private",
             show_progress="hidden",
             concurrency_limit=None,
         )  # fmt: skip
+        images.controls.fitted.change(
+            self.offer, images.controls.fitted, [view.first_scheduler, view.second_scheduler], **quick
+        )
         view.stop.click(self.stop, view.battle, view.stop, **quick)
         for outcome, button in view.votes.items():
             button.click(
@@ -178,6 +185,12 @@ class ImageBattlePage:
             gr.Dataset(visible=drawing), gr.Column(visible=drawing), gr.Column(visible=drawing),
         )  # fmt: skip
 
+    def offer(self, ref: ModelRef | None) -> tuple[Any, Any]:
+        """The schedulers this tab's model can use, for each contender."""
+        with shown_to_user():
+            able = () if ref is None else self.router.capabilities(ref).schedulers
+            return tuple(gr.Dropdown(choices=[AS_SET, *able], value="") for _ in range(2))  # type: ignore[return-value]
+
     def compare(
         self,
         prompt: str,
@@ -192,14 +205,17 @@ class ImageBattlePage:
         height: float,
         scheduler: str,
         model: ModelRef | None = None,
+        first_scheduler: str = "",
+        second_scheduler: str = "",
+        keep_prompt: bool = True,
     ) -> Iterator[Bout]:
         """Draw both contenders from one seed and show them together, without names."""
         with shown_to_user():
             seed = secrets.randbelow(2**32)
             contenders = []
-            for typed, steps, guidance in (
-                (first_model, first_steps, first_guidance),
-                (second_model, second_steps, second_guidance),
+            for typed, steps, guidance, own in (
+                (first_model, first_steps, first_guidance, first_scheduler),
+                (second_model, second_steps, second_guidance, second_scheduler),
             ):
                 ref = self.router.pin(typed) if typed and typed.strip() else model or self.router.start_model()
                 guided = self.router.capabilities(ref).guidance is not None
@@ -208,7 +224,8 @@ class ImageBattlePage:
                         ref,
                         ImageSettings(
                             prompt, negative or "", int(width), int(height), int(steps),
-                            float(guidance) if guided else None, scheduler or "", seed,
+                            float(guidance) if guided else None, own or scheduler or "", seed,
+                            prompt_in_file=bool(keep_prompt),
                         ),
                     )
                 )  # fmt: skip
@@ -286,12 +303,13 @@ class ImageBattlePage:
             return (*decided(comparison.left, comparison.right, voted.outcome, voted.said), voted.badge)
 
 
-def contender(name: str, steps: int) -> tuple[gr.Textbox, gr.Slider, gr.Slider]:
+def contender(name: str, steps: int) -> tuple[gr.Textbox, gr.Slider, gr.Slider, gr.Dropdown]:
     """The controls of one contender."""
     return (
         gr.Textbox(label=f"{name} model", placeholder="Empty: the model of this tab"),
         gr.Slider(1, 100, value=steps, step=1, label=f"{name} steps"),
         gr.Slider(0, 20, value=3.5, step=0.1, label=f"{name} guidance"),
+        gr.Dropdown([AS_SET], value="", label=f"{name} scheduler"),
     )
 
 
