@@ -13,6 +13,7 @@ from gradio.utils import get_upload_folder
 from components.api import expose
 from components.errors import shown_to_user
 from components.pictures import recipe_of, served_file
+from core.arguments import check_types
 from core.errors import UserInputError
 from core.images import MOST_LORAS, ImageSettings, Lora
 from core.protocols import ImageRouter
@@ -66,6 +67,11 @@ class ImagesApi:
             loras: Adapters on this machine, each {"ref": "repo_id@revision", "weight": 1.0, "file": ""}.
         """
         with shown_to_user():
+            check_types(
+                text={"prompt": prompt, "negative_prompt": negative_prompt, "model": model, "scheduler": scheduler},
+                whole={"width": width, "height": height, "steps": steps, "seed": seed},
+                number={"guidance": guidance, "strength": strength},
+            )
             ref = self.router.pin(model)
             if not self.router.plan(ref).ready:
                 raise UserInputError(f"{ref} is not on this machine. Use it on the page first, then call again.")

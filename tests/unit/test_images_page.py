@@ -20,6 +20,7 @@ from core.recipe import Recipe
 from pages.image_battle import Bout, ImageBattlePage
 from pages.image_source import Source
 from pages.images import ImagesPage, Update
+from pages.images_api import ImagesApi
 from tests.fakes import OTHER, REF, FakeCatalog, FakeImages, FakeStore, png
 
 CONTROLS = ("", "", 64, 64, 20, 3.5, "", "", 1, True)
@@ -398,3 +399,27 @@ def test_a_comparison_that_was_stopped_or_blocked_has_no_vote_and_says_why() -> 
         images.start = ending(finish)  # type: ignore[method-assign]
         with pytest.raises(gr.Error, match=says):
             compared(page)
+
+
+def test_two_schedulers_are_two_settings_and_the_switch_for_the_prompt_holds_here_too() -> None:
+    images = FakeImages()
+    page = ImageBattlePage(images, FakeStore(), "salt")
+    list(page.compare("a star", "", 4, 3.5, "", 4, 3.5, "", 64, 64, "DDIM", None, "", "Euler", False))
+    assert {asked.scheduler for _, asked in images.asked} == {"DDIM", "Euler"}
+    assert not any(asked.prompt_in_file for _, asked in images.asked)
+    assert [("Euler", "Euler") in offered.choices for offered in page.offer(REF)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("prompt", 5, "prompt has to be text"),
+        ("width", "wide", "width has to be a whole number"),
+        ("steps", 2.5, "steps has to be a whole number"),
+        ("guidance", "nan", "guidance has to be a number"),
+        ("strength", "far", "strength has to be a number"),
+    ],
+)
+def test_a_program_that_sends_another_type_is_told_which(name: str, value: object, says: str) -> None:
+    with pytest.raises(gr.Error, match=says):
+        ImagesApi(FakeImages()).generate_image(**{"prompt": "a star", name: value})
