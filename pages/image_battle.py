@@ -189,7 +189,7 @@ class ImageBattlePage:
         """The schedulers this tab's model can use, for each contender."""
         with shown_to_user():
             able = () if ref is None else self.router.capabilities(ref).schedulers
-            return tuple(gr.Dropdown(choices=[AS_SET, *able], value="") for _ in range(2))  # type: ignore[return-value]
+            return tuple(gr.Dropdown(choices=[AS_SET, *able], value="") for _ in range(2))
 
     def compare(
         self,
