@@ -15,6 +15,10 @@ Severity = Literal["high", "medium", "low", "info"]
 SORTS: tuple[Sort, ...] = ("trending", "downloads", "likes", "created", "updated")
 
 
+MOST_ROWS = 100
+"""The most rows one search gives."""
+
+
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
     """What is looked for. `task` is a pipeline_tag; "" filters nothing."""

@@ -14,7 +14,7 @@ from components.errors import shown_to_user
 from components.results import ON_LOAD, SKELETON, results
 from core.address import Address
 from core.arguments import check_characters, check_types
-from core.catalog import SORTS, SearchQuery, SearchSource, Sort
+from core.catalog import MOST_ROWS, SORTS, SearchQuery, SearchSource, Sort
 from core.errors import AppError, UserInputError
 from core.protocols import HubCatalog
 from core.tasks import TASKS
@@ -29,7 +29,6 @@ SORT_LABELS = {
     "updated": "Updated",
 }
 SOURCE_NAMES: tuple[SearchSource, ...] = ("auto", "hub", "local")
-MOST_ROWS = 100
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from core.catalog import SearchPage, SearchQuery
+from core.catalog import MOST_ROWS, SearchPage, SearchQuery
 from core.evidence import Facts
 
-MOST_MODELS = 200
 FRESH_SECONDS = 60.0
 
 
@@ -32,7 +31,7 @@ class LocalFacts:
 
     def _listed(self) -> dict[tuple[str, str | None], Facts]:
         known: dict[tuple[str, str | None], Facts] = {}
-        for row in self._search(SearchQuery(source="local", limit=MOST_MODELS)).rows:
+        for row in self._search(SearchQuery(source="local", limit=MOST_ROWS)).rows:
             facts = Facts(parameters=row.params, memory_bytes=row.memory_bytes)
             known[row.repo_id, row.revision] = facts
             known.setdefault((row.repo_id, None), facts)

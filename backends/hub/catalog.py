@@ -14,12 +14,11 @@ from backends.hub.deadline import within
 from backends.hub.local import LocalModel, LocalModels
 from backends.hub.remote import Found, HubModels
 from backends.hub.rows import Row
-from core.catalog import SORTS, ModelCard, ModelSummary, SearchPage, SearchQuery, SearchSource
+from core.catalog import MOST_ROWS, SORTS, ModelCard, ModelSummary, SearchPage, SearchQuery, SearchSource
 from core.errors import HubError, HubUnreachable, RateLimited, UserInputError
 from core.refs import COMMIT, ModelRef, check_repo_id, check_revision, shown
 from core.tasks import TASKS
 
-MOST_ROWS = 100
 MOST_TEXT = 500
 SEARCH_SECONDS = 4.0
 CARD_SECONDS = 8.0
