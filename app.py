@@ -232,7 +232,7 @@ def build(services: Services) -> gr.Blocks:
             images.wire(images_view, shared, demo)
             ImagesApi(services.images).wire()
             best.wire(best_view, images_view, shared)
-            image_battle.wire(image_battle_view, images_view, shared)
+            image_battle.wire(image_battle_view, images_view, shared, demo)
             if grid and grid_view and gallery and gallery_view:
                 grid.wire(grid_view, images_view, shared)
                 gallery.wire(gallery_view, images_view, shared)

@@ -32,12 +32,18 @@ class Easel:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._waiting: list[Waiting] = []
+        self._expected = 0
         self._pictures: tuple[Picture, ...] = ()
 
     @property
     def full(self) -> bool:
         """Whether no more may be asked for until one is finished."""
-        return len(self._waiting) >= MOST_WAITING
+        return len(self._waiting) + self._expected >= MOST_WAITING
+
+    def expect(self, change: int = 1) -> None:
+        """Count a drawing whose model is still being fetched, or with -1 no longer."""
+        with self._lock:
+            self._expected += change
 
     @property
     def pictures(self) -> tuple[Picture, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
+import shutil
 import tempfile
 from collections.abc import Sequence
 from functools import cache
@@ -16,6 +18,8 @@ from gradio.utils import get_upload_folder
 from core.images import Picture, Step
 from core.png import without_text
 from core.recipe import Recipe
+
+MOST_FILES = 2_000
 
 
 def recipe_of(picture: Picture) -> Recipe:
@@ -100,9 +104,7 @@ def frame(label: str, png: bytes | None) -> str:
 
 def blind_file(png: bytes) -> str:
     """A picture as a file that says nothing of its maker, under a random name."""
-    path = _folder() / f"{uuid4().hex}.png"
-    path.write_bytes(without_text(png))
-    return str(path)
+    return str(_written(f"{uuid4().hex}.png", without_text(png)))
 
 
 def files_of(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
@@ -112,9 +114,7 @@ def files_of(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
     """
     files = []
     for picture in pictures:
-        path = _folder() / f"{picture.id}.png"
-        if not path.exists():
-            path.write_bytes(picture.png)
+        path = _written(f"{picture.id}.png", picture.png)
         stopped = " · stopped" if picture.finish == "stopped" else ""
         files.append(
             (str(path), f"seed {'not known' if picture.settings.seed is None else picture.settings.seed}{stopped}")
@@ -127,7 +127,20 @@ def served_file(picture: Picture) -> str:
     return save_bytes_to_cache(picture.png, f"{picture.id}.png", get_upload_folder())
 
 
+def _written(name: str, png: bytes) -> Path:
+    """The file of that name in this process's folder, the oldest beyond the bound taken out: pages hold fewer than that."""
+    path = _folder() / name
+    if not path.exists():
+        path.write_bytes(png)
+        files = sorted(_folder().iterdir(), key=lambda file: file.stat().st_mtime)
+        for old in files[:-MOST_FILES]:
+            old.unlink(missing_ok=True)
+    return path
+
+
 @cache
 def _folder() -> Path:
     """A folder of this process that nobody else may list; gradio serves what lies under the system's temporary one."""
-    return Path(tempfile.mkdtemp(prefix="proving-pictures-"))
+    folder = Path(tempfile.mkdtemp(prefix="proving-pictures-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder

@@ -19,7 +19,7 @@ from core.comparison import Outcome, picture_rows_of
 from core.errors import UserInputError
 from core.identity import now
 from core.images import ImageSettings, Picture
-from core.protocols import FeedbackStore, ImageRouter
+from core.protocols import Drawing, FeedbackStore, ImageRouter
 from core.refs import ModelRef
 from pages.ballot import cast
 from pages.images import ImagesView, Keep, nothing_kept
@@ -87,6 +87,8 @@ class ImageBattlePage:
         self.secret = secret
         self.keep = keep
         self.battles: Battles[PictureBattle] = Battles(200)
+        # What each open page waits for, so that a closed one ends it: no listener can tell that it speaks to nobody.
+        self._awaited: dict[str, tuple[Drawing, ...]] = {}
 
     def build(self) -> ImageBattleView:
         """Layout only."""
@@ -128,7 +130,7 @@ class ImageBattlePage:
             gr.State(None),
         )  # fmt: skip
 
-    def wire(self, view: ImageBattleView, images: ImagesView, shared: Shared) -> None:
+    def wire(self, view: ImageBattleView, images: ImagesView, shared: Shared, demo: gr.Blocks) -> None:
         """Events only."""
         outputs = [
             view.battle, view.columns, view.left, view.right, view.slider, view.ballot, view.comment, view.reveal,
@@ -159,6 +161,7 @@ class ImageBattlePage:
                 [*outputs, shared.outbox],
                 **quick,
             )
+        demo.unload(self.leave)
         images.mode.change(
             self.switch,
             [images.mode, images.drawn, images.last],
@@ -171,6 +174,7 @@ class ImageBattlePage:
                 images.examples,
                 images.after_stage,
                 images.below,
+                images.tools,
             ],
             **quick,
         )
@@ -183,6 +187,7 @@ class ImageBattlePage:
         return (
             gr.Column(visible=drawing), gr.Column(visible=comparing), "", stage, strip,
             gr.Dataset(visible=drawing), gr.Column(visible=drawing), gr.Column(visible=drawing),
+            gr.Row(visible=drawing),
         )  # fmt: skip
 
     def offer(self, ref: ModelRef | None) -> tuple[Any, Any]:
@@ -191,8 +196,14 @@ class ImageBattlePage:
             able = () if ref is None else self.router.capabilities(ref).schedulers
             return tuple(gr.Dropdown(choices=[AS_SET, *able], value="") for _ in range(2))
 
+    def leave(self, request: gr.Request) -> None:
+        """End what a page that was closed was waiting for."""
+        for drawing in self._awaited.pop(request.session_hash or "", ()):
+            drawing.cancel()
+
     def compare(
         self,
+        request: gr.Request,
         prompt: str,
         first_model: str,
         first_steps: float,
@@ -240,18 +251,19 @@ class ImageBattlePage:
                             yield waiting(progress_line(step))
                 if secrets.randbelow(2):
                     contenders.reverse()
-                yield from self._run(prompt, contenders)
+                yield from self._run(prompt, contenders, request.session_hash or "")
             except Exception:
                 yield voided()
                 raise
 
-    def _run(self, prompt: str, contenders: list[tuple[Any, ImageSettings]]) -> Iterator[Bout]:
-        drawings = []
+    def _run(self, prompt: str, contenders: list[tuple[Any, ImageSettings]], session: str) -> Iterator[Bout]:
+        drawings: list[Drawing] = []
         try:
             for ref, settings in contenders:
                 drawings.append(self.router.start(ref, settings))
             battle = PictureBattle(secrets.token_urlsafe(16), prompt, (drawings[0].id, drawings[1].id))
             self.battles.add(battle)
+            self._awaited[session] = tuple(drawings)
             yield waiting("Both are being drawn", battle.id)
             # No preview and no count of steps before both are there: either would tell which is which.
             notes: dict[str, None] = {}
@@ -262,6 +274,8 @@ class ImageBattlePage:
             for drawing in drawings:
                 drawing.cancel()
             raise
+        finally:
+            self._awaited.pop(session, None)
         made = [drawing.pictures() for drawing in drawings]
         if not all(made):
             # Also what was blocked, and why.

@@ -54,6 +54,7 @@ class ImagesView:
     clear: gr.Button
     start_from: gr.Button
     after_stage: gr.Column
+    tools: gr.Row
     below: gr.Column
     controls: ControlsView
     source: SourceView
@@ -135,7 +136,7 @@ class ImagesPage:
                     preview=True, elem_id="stage", visible=False, interactive=False, buttons=["download", "fullscreen"],
                 )  # fmt: skip
                 after_stage = gr.Column()
-                with gr.Row(elem_classes="pg-actions"):
+                with gr.Row(elem_classes="pg-actions") as tools:
                     start_from = gr.Button(
                         "Start from this picture",
                         size="sm",
@@ -168,7 +169,7 @@ class ImagesPage:
                         elem_id="dropped",
                     )  # fmt: skip
         return ImagesView(
-            left, mode, single, prompt, draw, stop, status, queue, preview, stage, strip, clear, start_from, after_stage, below, controls,
+            left, mode, single, prompt, draw, stop, status, queue, preview, stage, strip, clear, start_from, after_stage, tools, below, controls,
             source, adapters, recipe, use_all, use_seed, remix, dropped, examples, gr.State(()), gr.State(()),
             gr.State(None), gr.State(None),
         )  # fmt: skip
@@ -247,9 +248,10 @@ class ImagesPage:
             ref = model or self.router.start_model()
             settings = self.settings(prompt, ref, values)
             alone = not easel.waiting
-            if alone:
-                yield busy("Waiting for the model", source=told(source_in(values), settings))
+            easel.expect()
             try:
+                if alone:
+                    yield busy("Waiting for the model", source=told(source_in(values), settings))
                 for step in self.router.prepare(ref):
                     if step.stage != "ready" and alone:
                         yield busy(progress_line(step))
@@ -258,6 +260,8 @@ class ImagesPage:
                 if not easel.waiting:
                     yield rested("", (), easel.pictures)
                 raise
+            finally:
+                easel.expect(-1)
             easel.add(Waiting(drawing, settings.prompt, settings.batch))
             yield from self._follow(drawing, easel, visitor)
 

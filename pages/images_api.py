@@ -23,7 +23,7 @@ MOST_BYTES = 50_000_000
 
 
 class ImagesApi:
-    """Registers the endpoint; waits for the drawing it started and stops it when the caller is gone."""
+    """Registers the endpoint, which waits for the drawing it started."""
 
     def __init__(self, router: ImageRouter) -> None:
         self.router = router
@@ -97,7 +97,7 @@ class ImagesApi:
                     notes = step.notes or notes
                 pictures = drawing.pictures()
             finally:
-                # A caller that disconnects stops it; after the end this changes nothing.
+                # However this ends, the drawing does; after its own end this changes nothing.
                 drawing.cancel()
             if not pictures:
                 raise UserInputError(" ".join(notes) or "The drawing was stopped before there was a picture.")

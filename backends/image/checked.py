@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
 from backends.image.classifier import PictureClassifier
-from backends.image.png import read_picture, write_png
+from backends.image.png import read_picture
+from backends.image.preview import coarse
 from core.images import Picture, Step
 from core.protocols import Drawing
-
-# A preview that has not been looked at may show colours and where they are, nothing else.
-COARSE_SIDE = 16
 
 
 class CheckedDrawing:
@@ -68,17 +65,3 @@ class CheckedDrawing:
                         else None
                     )
             return tuple(dict.fromkeys(sentence for sentence in self._seen.values() if sentence))
-
-
-def coarse(preview: bytes) -> bytes:
-    """A preview as large as before with so few colours in it that nothing can be made out."""
-    from PIL import Image
-
-    picture = Image.open(io.BytesIO(preview)).convert("RGB")
-    scale = COARSE_SIDE / max(picture.size)
-    if scale >= 1:
-        return preview
-    few = picture.resize(
-        (max(1, int(picture.width * scale)), max(1, int(picture.height * scale))), Image.Resampling.BOX
-    )
-    return write_png(few.resize(picture.size, Image.Resampling.BICUBIC), {}, compress_level=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable
 from time import monotonic
@@ -17,6 +18,8 @@ _CHEAP_PARAMETERS = 5_000_000
 _SHARE = 0.08
 _LEAST_SECONDS = 0.1
 _FITTED_SIDE = 256
+# Colours and shapes, nothing one could make out.
+_COARSE_SIDE = 16
 
 
 class Previews:
@@ -46,9 +49,10 @@ class Previews:
         if plain is None:
             self._next = float("inf")
             return None
-        if cheap_decoder(self._pipe):
-            return write_png(to_picture(decoded(self._pipe, plain)), {}, compress_level=1)
-        return write_png(to_picture(self._projected(plain)), {}, compress_level=1)
+        pixels = decoded(self._pipe, plain) if cheap_decoder(self._pipe) else self._projected(plain)
+        preview = write_png(to_picture(pixels), {}, compress_level=1)
+        # The model's own checker sees only the finished picture: before it nobody is to see what it may block.
+        return coarse(preview) if getattr(self._pipe, "safety_checker", None) is not None else preview
 
     def _projected(self, latents: Any) -> Any:
         import torch
@@ -121,3 +125,17 @@ def fitted_projection(pipe: Any) -> Any:
         flat = latents.float().cpu().squeeze(0).flatten(1).T
         known = torch.cat([flat, torch.ones_like(flat[:, :1])], dim=1)
         return torch.linalg.lstsq(known, small.squeeze(0).flatten(1).T).solution
+
+
+def coarse(preview: bytes) -> bytes:
+    """A preview as large as before with so few colours in it that nothing can be made out."""
+    from PIL import Image
+
+    picture = Image.open(io.BytesIO(preview)).convert("RGB")
+    scale = _COARSE_SIDE / max(picture.size)
+    if scale >= 1:
+        return preview
+    few = picture.resize(
+        (max(1, int(picture.width * scale)), max(1, int(picture.height * scale))), Image.Resampling.BOX
+    )
+    return write_png(few.resize(picture.size, Image.Resampling.BICUBIC), {}, compress_level=1)

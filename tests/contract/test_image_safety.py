@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageStat
 
 from backends.bundled.image import IMAGE_REF, image_path
 from backends.image.build import ImageRouter, build_images
@@ -58,7 +58,11 @@ def test_a_stopped_picture_is_checked_too(tmp_path: Path) -> None:
     images = with_checker(tmp_path, flags=True)
     drawing = images.start(images.start_model(), replace(FAST, steps=200))
     listener = drawing.listen()
-    next(step for step in listener if step.preview)
+    seen = next(step.preview for step in listener if step.preview)
+    # Before the checker has looked, a preview has no more in it than its 16 by 16 version.
+    shown = Image.open(io.BytesIO(seen)).convert("RGB")
+    few = shown.resize((16, 16), Image.Resampling.BOX).resize(shown.size, Image.Resampling.BICUBIC)
+    assert max(ImageStat.Stat(ImageChops.difference(shown, few)).mean) < 7
     drawing.cancel()
     last = list(listener)[-1]
     assert (last.finish, last.preview, drawing.pictures()) == ("stopped", None, ())

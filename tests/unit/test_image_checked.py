@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 from PIL import Image
 
-from backends.image.checked import CheckedDrawing, coarse
+from backends.image.checked import CheckedDrawing
 from backends.image.classifier import Verdict
+from backends.image.preview import coarse
 from core.errors import BackendError
 from core.images import ImageSettings, Picture, Step, Timings
 from tests.fakes import REF, png

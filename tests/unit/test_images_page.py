@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
 import pytest
 
+from components.easel import MOST_WAITING
 from components.pictures import blind_file, preview_html, recipe_of, recipe_table
 from core.chat import Progress
 from core.dataset import ImagePreferenceRow
@@ -142,7 +144,7 @@ def test_a_hostile_recipe_is_text() -> None:
 
 
 def compared(page: ImageBattlePage) -> list[Bout]:
-    return list(page.compare("a star", "", 4, 3.5, "", 20, 3.5, "", 64, 64, ""))
+    return list(page.compare(VISIT, "a star", "", 4, 3.5, "", 20, 3.5, "", 64, 64, ""))
 
 
 def battle_id(bouts: list[Bout]) -> str:
@@ -190,7 +192,7 @@ def test_a_vote_saves_both_pictures_once() -> None:
 def test_the_same_twice_is_refused() -> None:
     page = ImageBattlePage(FakeImages(), FakeStore(), "salt")
     with pytest.raises(gr.Error, match="would draw alike"):
-        list(page.compare("a star", "", 4, 3.5, "", 4, 3.5, "", 64, 64, ""))
+        list(page.compare(VISIT, "a star", "", 4, 3.5, "", 4, 3.5, "", 64, 64, ""))
 
 
 def test_taking_the_text_out_leaves_the_pixels() -> None:
@@ -376,7 +378,7 @@ def test_the_model_that_is_fetched_first_does_not_tell_its_side(monkeypatch: pyt
 
     images.prepare = watched  # type: ignore[method-assign]
     page = ImageBattlePage(images, FakeStore(), "salt")
-    list(page.compare("a star", REF.repo_id, 4, 3.5, OTHER.repo_id, 20, 3.5, "", 64, 64, ""))
+    list(page.compare(VISIT, "a star", REF.repo_id, 4, 3.5, OTHER.repo_id, 20, 3.5, "", 64, 64, ""))
     assert prepared == [REF.repo_id, OTHER.repo_id]
     assert images.asked[side][0] == REF
 
@@ -404,7 +406,7 @@ def test_a_comparison_that_was_stopped_or_blocked_has_no_vote_and_says_why() -> 
 def test_two_schedulers_are_two_settings_and_the_switch_for_the_prompt_holds_here_too() -> None:
     images = FakeImages()
     page = ImageBattlePage(images, FakeStore(), "salt")
-    list(page.compare("a star", "", 4, 3.5, "", 4, 3.5, "", 64, 64, "DDIM", None, "", "Euler", False))
+    list(page.compare(VISIT, "a star", "", 4, 3.5, "", 4, 3.5, "", 64, 64, "DDIM", None, "", "Euler", False))
     assert {asked.scheduler for _, asked in images.asked} == {"DDIM", "Euler"}
     assert not any(asked.prompt_in_file for _, asked in images.asked)
     assert [("Euler", "Euler") in offered.choices for offered in page.offer(REF)] == [True, True]
@@ -423,3 +425,35 @@ def test_two_schedulers_are_two_settings_and_the_switch_for_the_prompt_holds_her
 def test_a_program_that_sends_another_type_is_told_which(name: str, value: object, says: str) -> None:
     with pytest.raises(gr.Error, match=says):
         ImagesApi(FakeImages()).generate_image(**{"prompt": "a star", name: value})
+
+
+def test_a_comparison_whose_page_was_closed_stops_drawing() -> None:
+    images = FakeImages()
+    page = ImageBattlePage(images, FakeStore(), "salt")
+    bouts = page.compare(VISIT, "a star", "", 4, 3.5, "", 20, 3.5, "", 64, 64, "")
+    next(bout for bout in bouts if isinstance(bout.battle, str))
+    page.leave(SimpleNamespace(session_hash="another page"))
+    assert not any(drawing.stopped for drawing in images.drawings.values())
+    page.leave(VISIT)
+    assert [drawing.stopped for drawing in images.drawings.values()] == [True, True]
+    with pytest.raises(gr.Error, match="no vote"):
+        list(bouts)
+
+
+def test_clicks_while_a_model_is_fetched_are_counted_too() -> None:
+    page = images_page()
+    streams = [page.draw(VISIT, "go", None, "", *CONTROLS) for _ in range(MOST_WAITING)]
+    for stream in streams:
+        next(stream)  # waits for its model
+    with pytest.raises(gr.Error, match="wait already"):
+        next(page.draw(VISIT, "one more", None, "", *CONTROLS))
+    for stream in streams:
+        stream.close()
+    assert drawn(page)[-1].drawn
+
+
+def test_files_of_pictures_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.pictures.MOST_FILES", 3)
+    paths = [Path(blind_file(png(number))) for number in range(6)]
+    assert paths[-1].exists()
+    assert sum(path.exists() for path in paths) <= 3
