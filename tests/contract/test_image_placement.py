@@ -24,7 +24,8 @@ LORA, NET = ModelRef("org/lora", "a" * 40), ModelRef("org/net", "b" * 40)
 @pytest.fixture(scope="module")
 def attached(tmp_path_factory: pytest.TempPathFactory) -> tuple[Attached, ...]:
     folder = tmp_path_factory.mktemp("adapters")
-    lora = LoraFile(LORA, "", 1.0, make_tiny_lora(folder / "lora.safetensors", image_path()))
+    (folder / "lora").mkdir()
+    lora = LoraFile(LORA, "", 1.0, make_tiny_lora(folder / "lora" / "lora.safetensors", image_path()))
     net = (NET, make_tiny_controlnet(folder / "net", image_path()), "ControlNetModel")
     return (Attached(), Attached((lora,), net), Attached((lora,)), Attached())
 
@@ -88,7 +89,7 @@ def test_changing_the_task_loads_nothing_and_adapters_load_once(
     for _ in range(2):
         for one in attached:
             loaded.pipeline("text", "Euler", one)
-    assert sorted(opened) == ["adapters0", "net"], "the LoRA by its folder, the ControlNet by its own"
+    assert sorted(opened) == ["lora", "net"], "each by its own folder"
 
 
 def test_large_pictures_are_decoded_in_tiles_and_the_next_small_one_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
