@@ -1,0 +1,162 @@
+"""Three reviewers, one model, two settings: what their votes say, one who takes hers back, and a store rebuilt from the dataset."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gradio_client import Client
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from tests.browser.test_first_light import run_with, train_one_step
+from tests.hub_server import HubServer
+from tests.serving import running_app
+
+pytestmark = [pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(900)]
+
+SLOW = 120_000
+PROMPTS = (
+    "Name a colour.", "Name a fruit.", "Say hello.", "Count to three.", "Name a city.", "Name an animal.",
+    "What is ice?", "Name a river.", "Say thanks.", "Name a number.", "What is tea?", "Name a tree.",
+)  # fmt: skip
+VOTES = ("#vote-left", "#vote-right", "#vote-tie")
+TOKEN = "hf_canary_token"
+CONSENT = "Votes are published under CC0 as a dataset."
+
+
+def arrive(context: BrowserContext, url: str) -> Page:
+    """A reviewer who agrees to the text, asks for short answers and compares."""
+    page = context.new_page()
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#consent-text")).to_contain_text(CONSENT, timeout=SLOW)
+    page.locator("#consent-agree").click()
+    expect(page.locator("#consent-agree")).to_be_hidden()
+    page.get_by_role("button", name="Settings").first.click()
+    tokens = page.get_by_label("number input for Max new tokens")
+    tokens.fill("16")
+    tokens.blur()
+    return page
+
+
+def ask(page: Page, prompt: str) -> None:
+    """A new conversation, and the comparison begun."""
+    page.locator("#chat-mode").get_by_text("Single answer").click()
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.locator("#chatbot .message")).to_have_count(0)
+    page.locator("#chat-mode").get_by_text("Compare blind").click()
+    page.locator("#battle-text textarea").fill(prompt)
+    page.locator("#compare").click()
+
+
+def vote(page: Page, key: str) -> None:
+    """The vote, on disk before the page says so."""
+    expect(page.locator("#vote-left")).to_be_visible(timeout=SLOW)
+    page.locator(key).click()
+    expect(page.locator("#battle-status")).to_contain_text("Saved", timeout=30_000)
+
+
+def uploaded(page: Page, url: str) -> None:
+    """Everything that waited is in the dataset."""
+    page.goto(f"{url}?tab=feedback")
+    page.locator("#upload-now").click()
+    expect(page.locator("#outbox-health")).to_contain_text("0 waiting", timeout=60_000)
+
+
+def board(url: str) -> list[dict[str, Any]]:
+    """What the API's leaderboard says."""
+    found: list[dict[str, Any]] = Client(url, verbose=False).predict(kind="chat", api_name="/leaderboard")
+    return found
+
+
+def published(environment: dict[str, str], folder: Path, config: str) -> list[dict[str, Any]]:
+    """The rows of a config, read by another process as anybody would."""
+    script = (
+        "import sys; from datasets import load_dataset\n"
+        f"load_dataset('ada/votes', '{config}', split='train', download_mode='force_redownload').to_json(sys.argv[1])\n"
+    )
+    path = folder / f"{config}.jsonl"
+    run_with(environment, script, str(path))
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_three_reviewers(browser: Browser, data_dir: Path, tmp_path: Path) -> None:
+    log = tmp_path / "app.log"
+    with HubServer() as hub:
+        hub.add_user("ada", TOKEN, role="write")
+        environment = hub.environment(tmp_path / "hf", TOKEN)
+        settings = {
+            "PROVING_DATASET": "ada/votes", "PROVING_SECRET": "a secret of this test", "PROVING_CONSENT": CONSENT,
+            **environment,
+        }  # fmt: skip
+        with running_app(data_dir, log, **settings) as (url, _):
+            contexts = [browser.new_context(viewport={"width": 1440, "height": 900}) for _ in range(3)]
+            pages = [arrive(context, url) for context in contexts]
+            for number, prompt in enumerate(PROMPTS):
+                for page in pages:
+                    ask(page, prompt)
+                for who, page in enumerate(pages):
+                    vote(page, VOTES[(number + who) % 2 if who < 2 else number % 3])
+            uploaded(pages[0], url)
+
+            before = board(url)
+            assert len(before) == 2
+            assert sum(row["votes"] for row in before) == 2 * 36
+            page = pages[0]
+            page.get_by_role("tab", name="Leaderboard").click()
+            expect(page.locator("#board .pg-board tbody tr")).to_have_count(2, timeout=60_000)
+            page.get_by_role("tab", name="Agreement").click()
+            expect(page.locator("#agreement .pg-board").last.locator("tbody tr")).to_have_count(3, timeout=60_000)
+
+            # What trains is taken from the page and trains as it is.
+            page.get_by_role("tab", name="Export").click()
+            page.get_by_label("JSON lines").check()
+            page.get_by_role("button", name="Export", exact=True).click()
+            expect(page.locator("#exported .pg-lead")).to_contain_text("rows", timeout=60_000)
+            with page.expect_download() as waiting:
+                page.locator("#files").get_by_role("link").filter(has_text="KB").first.click()
+            waiting.value.save_as(tmp_path / "train.jsonl")
+
+            # The third one takes everything back.
+            leaver = pages[2]
+            leaver.goto(f"{url}?tab=feedback")
+            leaver.get_by_role("button", name="My votes").click()
+            expect(leaver.locator("#me")).to_contain_text("pseudonym", timeout=30_000)
+            gone = leaver.locator("#me code").inner_text()
+            leaver.locator("#withdraw-all").click()
+            leaver.locator("#withdraw-surely").click()
+            expect(leaver.locator("#me")).to_contain_text("taken back", timeout=30_000)
+            uploaded(pages[0], url)
+            after = board(url)
+            assert sum(row["votes"] for row in after) == 2 * 24
+            for context in contexts:
+                context.close()
+
+        rows = published(environment, tmp_path, "comparisons")
+        assert len(rows) == 24
+        assert gone not in {row["rater"] for row in rows}
+        assert gone not in {row["rater"] for row in published(environment, tmp_path, "preferences")}
+        assert {row["prompt"][-1]["content"] for row in rows} == set(PROMPTS)
+        assert len({row["consent_version"] for row in rows}) == 1
+        card = hub.files("ada/votes", "dataset")["README.md"].decode()
+        assert CONSENT in card
+        assert "SmolLM2-135M-Instruct" in card
+
+        # Everything local but the model is lost; the dataset brings it back.
+        for path in data_dir.iterdir():
+            if path.name != "models":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with running_app(data_dir, log, **settings) as (url, _):
+            assert board(url) == after
+        assert hub.errors == []
+
+    from datasets import load_dataset
+
+    train_one_step(
+        load_dataset("json", data_files=str(tmp_path / "train.jsonl"), split="train", cache_dir=str(tmp_path / "c")),
+        tmp_path,
+    )
+    assert TOKEN not in log.read_text()
+    assert "Traceback" not in log.read_text()
