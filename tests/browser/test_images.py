@@ -12,8 +12,8 @@ from playwright.sync_api import Locator, Page, expect
 
 from tests.serving import running_app, wait_until
 
-pytestmark = [pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(300)]
-SLOW = 90_000
+pytestmark = [pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(900)]
+SLOW = 180_000
 
 
 def test_draw_stop_remix_and_compare(page: Page, data_dir: Path, tmp_path: Path) -> None:

@@ -46,7 +46,12 @@ def test_search_to_card_to_chat_by_keyboard(page: Page, url: str) -> None:
     page.keyboard.press("/")
     expect(page.locator("#search-text input, #search-text textarea")).to_be_focused()
     page.keyboard.type("other")
+    row.evaluate("(old) => { old.dataset.before = '1'; }")
     page.keyboard.press("Enter")
+    # The rows are replaced twice: by a skeleton and this machine's own, and by everything that was found.
+    expect(page.locator("[data-before]")).to_have_count(0)
+    row.wait_for()
+    expect(page.locator("#results")).not_to_contain_text("Asking the Hub")
     row.focus()
     page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowDown")
