@@ -68,8 +68,16 @@ def data_dir(tmp_path: Path, prepared_models: Path) -> Path:
     return folder
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """GPU tests skip with the reason where there is no CUDA device."""
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long` runs what takes minutes, too."""
+    parser.addoption("--long", action="store_true", help="also run the tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Long tests skip unless they are asked for, GPU tests where there is no CUDA device; both with the reason."""
+    for item in items:
+        if "long" in item.keywords and not config.getoption("--long", default=False):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run it with --long"))
     if not any("gpu" in item.keywords for item in items):
         return
     import torch
