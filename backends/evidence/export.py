@@ -6,11 +6,11 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from backends.evidence.views import CONFIG_OF, Columns, makers_of, rows_of
+from backends.feedback.parquet import as_stored
 from core import __version__
 from core.dataset import SCHEMA_VERSION
 from core.errors import FeedbackError, UserInputError
@@ -116,7 +116,7 @@ class _Parquet:
 
         self._writer.write_table(
             pa.Table.from_pydict(
-                {name: [_typed(kind, row[name]) for row in rows] for name, kind in self._columns.items()},
+                {name: [as_stored(kind, row[name]) for row in rows] for name, kind in self._columns.items()},
                 schema=self._schema,
             )
         )
@@ -158,16 +158,6 @@ _WRITERS: dict[Format, type[_Parquet] | type[_Lines] | type[_Csv]] = {
     "jsonl": _Lines,
     "csv": _Csv,
 }
-
-
-def _typed(kind: str, value: object) -> object:
-    if value is None:
-        return None
-    if kind == "timestamp":
-        return datetime.fromisoformat(str(value)).astimezone(UTC)
-    if kind == "image":
-        return {"bytes": value, "path": None}
-    return value
 
 
 def _cell(value: object) -> object:

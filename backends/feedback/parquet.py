@@ -40,7 +40,7 @@ def shard(config: Config, rows: Sequence[Mapping[str, object]]) -> bytes:
     # A few rows at a time: while Python's values become Arrow's, nobody else's thread runs, and somebody may be voting.
     parts = [
         pa.Table.from_pydict(
-            {name: [_value(kind, row.get(name)) for row in some] for name, kind in COLUMNS[config].items()},
+            {name: [as_stored(kind, row.get(name)) for row in some] for name, kind in COLUMNS[config].items()},
             schema=schema,
         )
         for some in (rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER))
@@ -79,7 +79,8 @@ def _plain(kind: ColumnType, value: Any) -> object:
     return value
 
 
-def _value(kind: ColumnType, value: object) -> object:
+def as_stored(kind: str, value: object) -> object:
+    """A row's value as a file's column of that kind takes it: a timestamp as a moment in UTC, a picture as its bytes."""
     if value is None:
         return None
     if kind == "timestamp":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from backends.chat.answers import BufferedAnswer
 from backends.chat.work import check_request, run
 from backends.remote.call import Call
+from backends.remote.engine import RemoteEngine
 from backends.remote.models import ServedModels
 from backends.remote.target import Target
 from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress
@@ -42,7 +43,7 @@ _OWN = {
 }
 
 
-class RemoteChat:
+class RemoteChat(RemoteEngine):
     """Implements `core.protocols.ChatBackend` for refs with this engine's host, and no others."""
 
     def __init__(
@@ -55,30 +56,10 @@ class RemoteChat:
         patience: tuple[float, ...] = PATIENCE,
     ) -> None:
         """`endpoint` is the Hub, which is asked for a provider's models. Asks no network yet."""
-        self._target = target
-        self._orphan_seconds = orphan_seconds
-        self._silence = silence_seconds
-        self._patience = patience
-        self._models = ServedModels(target, endpoint, "text-generation")
+        super().__init__(
+            target, ServedModels(target, endpoint, "text-generation"), orphan_seconds, silence_seconds, patience
+        )
         self._refuses_usage = False
-
-    @property
-    def name(self) -> str:
-        """What the chip and the rows call it: remote, and the host."""
-        return f"remote {self._target.host}"
-
-    @property
-    def host(self) -> str:
-        """The host that text is sent to."""
-        return self._target.host
-
-    def models(self) -> tuple[ModelRef, ...]:
-        """The models that can be chosen; asks the server at most once a minute. Raises `BackendError`."""
-        return self._models.refs()
-
-    def pin(self, name: str) -> ModelRef:
-        """The model the server calls `name`, with its commit where the server says it."""
-        return self._models.pin(name)
 
     def capabilities(self, ref: ModelRef) -> Capabilities:
         """What is known so far, without asking; `prepare` finds it out."""

@@ -16,6 +16,7 @@ from backends.chat.work import plainly
 from backends.image.png import FORMATS, MOST_PIXELS, write_png
 from backends.image.running import RunningDrawing
 from backends.remote.call import Call
+from backends.remote.engine import RemoteEngine
 from backends.remote.models import ServedModels
 from backends.remote.target import Target
 from core import __version__
@@ -61,7 +62,7 @@ _SAYS = {
 _NOT_REMOTE = ("image_to_image", "inpaint", "loras", "controlnet")
 
 
-class RemoteImages:
+class RemoteImages(RemoteEngine):
     """Implements `core.protocols.ImageBackend` with `InferenceClient.text_to_image`, for refs with its host alone."""
 
     def __init__(
@@ -74,29 +75,13 @@ class RemoteImages:
         patience: tuple[float, ...] = PATIENCE,
     ) -> None:
         """`endpoint` is the Hub, which is asked for a provider's models. Asks no network yet."""
-        self._target = target
-        self._orphan_seconds = orphan_seconds
-        self._silence = silence_seconds
-        self._patience = patience
-        self._models = ServedModels(target, endpoint, "text-to-image", alone=ALONE)
-
-    @property
-    def name(self) -> str:
-        """What the chip and the rows call it: remote, and the host."""
-        return f"remote {self._target.host}"
-
-    @property
-    def host(self) -> str:
-        """The host that prompts are sent to."""
-        return self._target.host
-
-    def models(self) -> tuple[ModelRef, ...]:
-        """The models that can be chosen; asks the host at most once a minute. Raises `BackendError`."""
-        return self._models.refs()
-
-    def pin(self, name: str) -> ModelRef:
-        """The model the host calls `name`, with its commit where the host says it."""
-        return self._models.pin(name)
+        super().__init__(
+            target,
+            ServedModels(target, endpoint, "text-to-image", alone=ALONE),
+            orphan_seconds,
+            silence_seconds,
+            patience,
+        )
 
     def capabilities(self, ref: ModelRef) -> ImageCapabilities:
         """What the host takes; nothing is asked for it. The defaults are this app's: a host does not tell its own."""
