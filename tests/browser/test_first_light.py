@@ -117,7 +117,7 @@ def test_from_search_to_a_trained_step_without_any_network(page: Page, data_dir:
         shards = data_dir / "dataset" / "data"
         wait_until(lambda: len(list(shards.glob("*/*.parquet"))) >= 2, 15, "no shard within 10 s of the vote")
         page.get_by_role("tab", name="Feedback").click()
-        expect(page.locator("#rows")).to_contain_text("in the dataset", timeout=15_000)
+        expect(page.locator("#rows")).to_contain_text("in the dataset")
         expect(page.locator("#rows")).to_contain_text("shorter")
     # The process has ended: whatever waited is in the folder now.
     preferences = load(str(data_dir / "dataset"), "preferences", tmp_path / "cache")
@@ -135,7 +135,7 @@ def test_the_same_row_is_in_a_hub_dataset(page: Page, data_dir: Path, tmp_path: 
             loop(page, url)
             page.get_by_role("tab", name="Feedback").click()
             page.locator("#upload-now").click()
-            expect(page.locator("#outbox-health")).to_contain_text("0 waiting", timeout=60_000)
+            expect(page.locator("#outbox-health")).to_contain_text("0 waiting")
             # A token that may write everywhere is said, and who it is.
             expect(page.locator("#outbox-health")).to_contain_text("ada")
         script = (
