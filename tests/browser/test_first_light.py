@@ -115,7 +115,7 @@ def test_from_search_to_a_trained_step_without_any_network(page: Page, data_dir:
     with running_app(data_dir, log) as (url, _):
         loop(page, url)
         shards = data_dir / "dataset" / "data"
-        wait_until(lambda: len(list(shards.glob("*/*.parquet"))) >= 2, 15, "no shard within 10 s of the vote")
+        wait_until(lambda: len(list(shards.glob("*/*.parquet"))) >= 2, 60, "no shard after the vote")
         page.get_by_role("tab", name="Feedback").click()
         expect(page.locator("#rows")).to_contain_text("in the dataset")
         expect(page.locator("#rows")).to_contain_text("shorter")

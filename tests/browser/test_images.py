@@ -94,7 +94,7 @@ def test_draw_stop_remix_and_compare(page: Page, data_dir: Path, tmp_path: Path)
         expect(page.locator("#image-reveal")).to_contain_text("tiny-emoji-diffusion")
         expect(page.locator("#image-battle-status")).to_contain_text("Saved")
         shards = data_dir / "dataset" / "data" / "image_preferences"
-        wait_until(lambda: list(shards.glob("*.parquet")), 15, "no shard within 10 s of the vote")
+        wait_until(lambda: list(shards.glob("*.parquet")), 60, "no shard after the vote")
     from datasets import load_dataset
 
     (row,) = list(

@@ -185,7 +185,7 @@ def test_two_at_once_are_one_download(hub: HubServer, client: Downloads, ref: Mo
     threads = [threading.Thread(target=lambda: heard.append(list(client.download(ref)))) for _ in range(2)]
     for thread in threads:
         thread.start()
-    assert hold.arrived.wait(10)
+    assert hold.arrived.wait(60)
     until(lambda: client._running[ref].watchers == 2)
     hold.release()
     for thread in threads:
@@ -200,7 +200,7 @@ def test_closing_the_generator_stops_the_download(hub: HubServer, client: Downlo
     hub.fail_next("GET /models/*/objects/*", hold)
     steps = client.download(ref)
     next(steps)
-    assert hold.arrived.wait(10)
+    assert hold.arrived.wait(60)
     job = client._running[ref]
     steps.close()
     assert ref not in client._running

@@ -160,7 +160,7 @@ def test_stop_ends_it_at_once_and_keeps_what_is_ready(server: OpenAiServer) -> N
     drawing.cancel()
     assert list(drawing.listen())[-1].finish == "stopped"
     name = f"drawing-{drawing.id[:8]}"
-    wait_until(lambda: name not in {thread.name for thread in threading.enumerate()}, 20, "the thread waits on")
+    wait_until(lambda: name not in {thread.name for thread in threading.enumerate()}, 60, "the thread waits on")
     late.set()
     assert [picture.settings.seed for picture in drawing.pictures()] == [5]
 

@@ -85,7 +85,7 @@ def test_a_cancel_reaches_the_server_and_the_next_is_answered(remote: RemoteChat
     answer.cancel()
     assert list(answer.listen())[-1].finish == "cancelled"
     name = f"remote-{answer.id[:8]}"
-    wait_until(lambda: name not in {thread.name for thread in threading.enumerate()}, 20, "the thread goes on")
+    wait_until(lambda: name not in {thread.name for thread in threading.enumerate()}, 60, "the thread goes on")
     assert heard(remote.start(remote.pin(SAYS), ASKED, GREEDY)) == TEXT
 
 

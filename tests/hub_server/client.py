@@ -35,7 +35,7 @@ def raw(
 ) -> http.client.HTTPResponse:
     """Send a request without the client, to see what is really on the wire."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=5)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
     connection.request(method, parts.path + (f"?{parts.query}" if parts.query else ""), body, headers or {})
     response = connection.getresponse()
     response.content = response.read()

@@ -83,7 +83,7 @@ class TestFaults:
         with pytest.raises(httpx2.ReadTimeout):
             httpx2.get(f"{hub.url}/api/models", timeout=0.1)
         hub.fail_next("GET /api/models", Slow(0.1))
-        assert httpx2.get(f"{hub.url}/api/models", timeout=5).status_code == 200
+        assert httpx2.get(f"{hub.url}/api/models", timeout=60).status_code == 200
 
     def test_hold_answers_when_released_and_never_before(self, hub: HubServer, api: HfApi) -> None:
         parent = hub.add_dataset("alice/votes")
@@ -91,22 +91,22 @@ class TestFaults:
         hub.fail_next(COMMIT, held)
         with ThreadPoolExecutor(1) as pool:
             first = pool.submit(commit, api, add("a.txt", b"a"), parent=parent)
-            assert held.arrived.wait(5)
+            assert held.arrived.wait(60)
             winner = hub.commit("alice/votes", "dataset", {"b.txt": b"b"})
             held.release()
             with pytest.raises(HfHubHTTPError, match="412"):
-                first.result(5)
+                first.result(60)
         assert hub.head("alice/votes", "dataset") == winner
 
     def test_a_held_request_ends_when_the_hub_stops(self) -> None:
         held = Hold()
         with HubServer() as hub, ThreadPoolExecutor(1) as pool:
             hub.fail_next("*", held)
-            waiting = pool.submit(httpx2.get, f"{hub.url}/api/models", timeout=10)
-            assert held.arrived.wait(5)
+            waiting = pool.submit(httpx2.get, f"{hub.url}/api/models", timeout=60)
+            assert held.arrived.wait(60)
             hub.stop()
             with pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)):
-                waiting.result(5)
+                waiting.result(60)
 
     def test_a_reply_can_be_altered(self, hub: HubServer, api: HfApi, tmp_path: Path) -> None:
         hub.add_model("alice/m", {"a.txt": b"abc"})

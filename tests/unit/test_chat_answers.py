@@ -50,7 +50,7 @@ def test_a_late_listener_hears_everything_and_so_do_many() -> None:
     running.put(" four")
     running.end("stop")
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert heard == ["one two three four"] * 5
     assert said(running) == "one two three four"
     reply = running.reply()

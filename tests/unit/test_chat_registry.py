@@ -25,17 +25,17 @@ def test_many_who_ask_share_one_load() -> None:
     def slow() -> object:
         loads.append(1)
         entered.set()
-        go.wait(10)
+        go.wait(60)
         return object()
 
     models: list[object] = []
     threads = [threading.Thread(target=lambda: models.append(registry.lease(A, slow).model)) for _ in range(5)]
     for thread in threads:
         thread.start()
-    entered.wait(10)
+    entered.wait(60)
     go.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert len(loads) == 1
     assert len(set(map(id, models))) == 1 and len(models) == 5
 

@@ -23,12 +23,12 @@ def test_one_at_a_time_and_the_others_know_how_many_are_ahead() -> None:
     def job(one: RunningDrawing) -> None:
         drawn.append(one)
         started.release()
-        go.acquire(timeout=5)
+        go.acquire(timeout=60)
         one.end("done")
 
     for one in running:
         line.add(one, lambda one=one: job(one))
-    assert started.acquire(timeout=5)
+    assert started.acquire(timeout=60)
     assert [one.step.ahead for one in running] == [0, 1, 2, 3]
     running[1].cancel()
     assert [step.finish for step in running[1].listen()] == ["stopped"]
@@ -77,7 +77,7 @@ def test_a_drawing_that_nobody_listens_to_is_stopped_after_the_grace_time() -> N
     one.change(number=1)
     next(listener)
     listener.close()
-    assert stopped.wait(5)
+    assert stopped.wait(60)
     assert one.stop_wanted
 
 
