@@ -11,6 +11,8 @@ import pytest
 
 # Before anything imports huggingface_hub or gradio: no test may reach a real host, whatever this machine has set.
 CLOSED = "http://127.0.0.1:9"
+# Tiers that drive a browser, sockets and other processes: what a machine does with these is not ours alone.
+TWICE = {"browser", "served", "zerogpu", "contract"}
 for name in list(os.environ):
     if name.startswith(("PROVING_", "HF_", "HUGGING", "GRADIO_", "SPACE")):
         del os.environ[name]
@@ -74,8 +76,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long tests skip unless they are asked for, GPU tests where there is no CUDA device; both with the reason."""
+    """Long tests skip unless they are asked for, GPU tests where there is no CUDA device; both with the reason.
+
+    What drives a browser or processes of its own gets a second try, and the summary lists each test that took one.
+    """
     for item in items:
+        if TWICE & set(item.path.parts):
+            item.add_marker(pytest.mark.flaky(reruns=1))
         if "long" in item.keywords and not config.getoption("--long", default=False):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run it with --long"))
     if not any("gpu" in item.keywords for item in items):
