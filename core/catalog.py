@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -102,6 +103,31 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """What is known of a model beside its card's text: its config, and what the Hub's record says. None: not known.
+
+    `config` and `tokenizer` are parsed config.json and tokenizer_config.json (the Hub hands out only a part of the
+    latter), `parameters` counts by dtype as the safetensors headers say, `gguf` the Hub's reading of a GGUF file,
+    `scan` the Hub's security record, `spaces` those that use the model, `results` the Hub's evaluation results,
+    `refs` branches and tags with their commits. Dates are ISO 8601.
+    """
+
+    config: Mapping[str, object] | None = None
+    tokenizer: Mapping[str, object] | None = None
+    generation: Mapping[str, object] | None = None
+    parameters: Mapping[str, int] | None = None
+    gguf: Mapping[str, object] | None = None
+    scan: Mapping[str, object] | None = None
+    spaces: tuple[str, ...] | None = None
+    results: tuple[Mapping[str, object], ...] | None = None
+    children: int | None = None
+    tags: tuple[str, ...] = ()
+    refs: tuple[tuple[str, str], ...] | None = None
+    created: str | None = None
+    updated: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """A model's card at one commit, before rendering.
 
@@ -124,3 +150,4 @@ class ModelCard:
     main_moved: str | None = None
     papers: tuple[str, ...] | None = None
     notices: tuple[str, ...] = field(default=())
+    record: Record = field(default=Record())

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from backends.hub.folder import Folder
 from backends.hub.front_matter import Readme, read_readme
 from backends.hub.local import LocalModel
 from backends.hub.remote import HubParts, Texts
-from backends.hub.rows import files_of, mapping_of, row_of, tags_of
-from core.catalog import ModelCard, ModelSummary
+from backends.hub.rows import files_of, mapping_of, row_of, tags_of, text_of
+from core.catalog import ModelCard, ModelSummary, Record
 from core.errors import HubError, ModelGated
 from core.licenses import license_of
 from core.refs import ModelRef
@@ -49,6 +49,39 @@ def hub_card(ref: ModelRef, parts: HubParts, endpoint: str) -> ModelCard:
         gated_link=f"{endpoint}/{ref.repo_id}" if summary.gated else None,
         main_moved=parts.main if parts.main != ref.revision else None,
         notices=notices if files is not None else (*notices, "The Hub did not list the files of this commit."),
+        papers=papers_in(tags),
+        record=_record(parts, config, tags),
+    )
+
+
+def papers_in(tags: Iterable[str]) -> tuple[str, ...]:
+    """The arXiv numbers the Hub found in the card, which it keeps as tags."""
+    return tuple(tag.removeprefix("arxiv:") for tag in tags if tag.startswith("arxiv:"))
+
+
+def _record(parts: HubParts, config: Mapping[str, object] | None, tags: tuple[str, ...]) -> Record:
+    info = parts.info
+    seen = mapping_of(info.get("config")) or {}
+    tokenizer = mapping_of(seen.get("tokenizer_config"))
+    template = text_of(seen.get("chat_template_jinja"))
+    if template:
+        tokenizer = {**(tokenizer or {}), "chat_template": template}
+    counts = mapping_of((mapping_of(info.get("safetensors")) or {}).get("parameters"))
+    spaces, results = info.get("spaces"), parts.more.get("evalResults")
+    children = parts.more.get("childrenModelCount")
+    return Record(
+        config=config,
+        tokenizer=tokenizer,
+        parameters={str(k): v for k, v in counts.items() if isinstance(v, int)} if counts else None,
+        gguf=mapping_of(info.get("gguf")),
+        scan=mapping_of(info.get("securityRepoStatus")),
+        spaces=tuple(name for name in spaces if isinstance(name, str)) if isinstance(spaces, list) else None,
+        results=tuple(row for row in results if isinstance(row, dict)) if isinstance(results, list) else None,
+        children=children if isinstance(children, int) and not isinstance(children, bool) else None,
+        tags=tags,
+        refs=parts.refs,
+        created=text_of(info.get("createdAt")),
+        updated=text_of(info.get("lastModified")),
     )
 
 
@@ -87,6 +120,13 @@ def local_card(model: LocalModel, folder: Folder, notices: tuple[str, ...] = ())
         summary=row.summary,
         gated=row.summary.gated,
         notices=notices,
+        record=Record(
+            config=folder.config,
+            tokenizer=folder.tokenizer,
+            generation=folder.generation,
+            parameters=folder.by_dtype,
+            tags=row.tags,
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from backends.hub.front_matter import Readme, read_readme
+from backends.hub.front_matter import Readme, decoded, read_readme
 from backends.hub.rows import Row, mapping_of, text_of
 from backends.hub.safetensors_header import NotSafetensors, parameters_by_dtype
 from core.catalog import FileEntry, ModelSummary
@@ -32,12 +32,22 @@ _LIBRARY_BY_FILE = (
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """What a model's folder tells. `readme` is None when it has no README.md, `config` when it has no readable one."""
+    """What a model's folder tells. `readme` is None when it has no README.md, `config` when it has no readable one.
+
+    So are `tokenizer` (tokenizer_config.json, with chat_template.jinja in it) and `generation` (generation_config.json).
+    """
 
     files: tuple[FileEntry, ...]
     readme: Readme | None
     config: Mapping[str, object] | None
-    params: int | None
+    by_dtype: Mapping[str, int] | None = None
+    tokenizer: Mapping[str, object] | None = None
+    generation: Mapping[str, object] | None = None
+
+    @property
+    def params(self) -> int | None:
+        """The number of parameters; None when no safetensors header tells."""
+        return sum(self.by_dtype.values()) if self.by_dtype else None
 
     @property
     def formats(self) -> tuple[Format, ...]:
@@ -79,12 +89,22 @@ def read_folder(path: Path) -> Folder:
     files = _files(path)
     names = {entry.path for entry in files}
     readme = _content(path / "README.md", MOST_README_BYTES) if "README.md" in names else None
-    config = _content(path / "config.json", MOST_CONFIG_BYTES) if "config.json" in names else None
+
+    def parsed(name: str) -> Mapping[str, object] | None:
+        content = _content(path / name, MOST_CONFIG_BYTES) if name in names else None
+        return None if content is None else _json(content)
+
+    tokenizer = parsed("tokenizer_config.json")
+    template = _content(path / "chat_template.jinja", MOST_CONFIG_BYTES) if "chat_template.jinja" in names else None
+    if template is not None:
+        tokenizer = {**(tokenizer or {}), "chat_template": decoded(template)}
     return Folder(
         files,
         None if readme is None else read_readme(readme),
-        None if config is None else _json(config),
+        parsed("config.json"),
         _parameters(path, files),
+        tokenizer,
+        parsed("generation_config.json"),
     )
 
 
@@ -119,18 +139,19 @@ def _json(content: bytes) -> Mapping[str, object] | None:
         return None
 
 
-def _parameters(path: Path, files: Sequence[FileEntry]) -> int | None:
-    """The sum over the safetensors headers; None when there is none that can be read, or one that cannot."""
-    total = 0
-    for name in _one_copy([entry.path for entry in files if entry.path.endswith(".safetensors")]):
+def _parameters(path: Path, files: Sequence[FileEntry]) -> dict[str, int] | None:
+    """Counts by dtype over the safetensors headers; None when there is none that can be read, or one that cannot."""
+    total: dict[str, int] = {}
+    for name in one_copy([entry.path for entry in files if entry.path.endswith(".safetensors")]):
         try:
-            total += sum(parameters_by_dtype(path / name).values())
+            for dtype, count in parameters_by_dtype(path / name).items():
+                total[dtype] = total.get(dtype, 0) + count
         except (NotSafetensors, OSError):
             return None
     return total or None
 
 
-def _one_copy(names: list[str]) -> list[str]:
+def one_copy(names: list[str]) -> list[str]:
     """Without the second copies of the same weights: variants such as `.fp16.`, and Mistral's `consolidated` file."""
     whole = {name.rpartition("/")[0] for name in names if name.rpartition("/")[2] == "model.safetensors"}
     kept = []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from time import monotonic
@@ -15,7 +17,7 @@ from backends.hub.rows import Row, commit_of, row_of
 from backends.hub.session import HubSession, Params
 from core.catalog import SearchQuery, Sort
 from core.errors import HubError, HubUnreachable, RevisionGone
-from core.refs import ModelRef, check_repo_id, check_revision, shown
+from core.refs import COMMIT, ModelRef, check_repo_id, check_revision, shown
 
 SORT_KEYS: dict[Sort, str] = {
     "trending": "trendingScore",
@@ -38,6 +40,11 @@ EXPAND = (
     "lastModified",
     "gated",
 )
+# What a revision is resolved with: the commit, and what the plain record of a model does not hold.
+RESOLVED: Params = (("expand", "sha"), ("expand", "evalResults"), ("expand", "childrenModelCount"))
+INFO: Params = (("blobs", "true"), ("securityStatus", "true"))
+MOST_REFS = 500
+MOST_REMEMBERED = 200
 T = TypeVar("T")
 OVERSAMPLED_PAGE = 200
 MOST_PAGES = 5
@@ -64,19 +71,30 @@ class Texts:
 
 @dataclass(frozen=True, slots=True)
 class HubParts:
-    """Everything a card is made of. `main` is the commit main points to now, None when that could not be asked."""
+    """Everything a card is made of. `refs` are branches and tags with their commits, None when that could not be asked.
+
+    `more` is what only an expanded request tells: evaluation results and the number of children.
+    """
 
     info: dict[str, Any]
     texts: Texts
-    main: str | None
+    refs: tuple[tuple[str, str], ...] | None
+    more: Mapping[str, object]
+
+    @property
+    def main(self) -> str | None:
+        """The commit main points to now."""
+        return next((commit for name, commit in self.refs or () if name == "main"), None)
 
 
 class HubModels:
     """What one Hub tells of its models. Every method ends by `until` (monotonic seconds) or raises `HubError`."""
 
     def __init__(self, endpoint: str, token: str | bool | None = None) -> None:
-        self._session = HubSession(endpoint, token)
+        self.session = self._session = HubSession(endpoint, token)
         self.endpoint = self._session.endpoint
+        self._lock = threading.Lock()
+        self._more: OrderedDict[tuple[str, str], Mapping[str, object]] = OrderedDict()
 
     def find(self, query: SearchQuery, until: float) -> Found:
         """Rows for a query: the Hub looks for one word in the id; further words are looked for in what it returns."""
@@ -104,34 +122,53 @@ class HubModels:
         if revision:
             check_revision(revision)
         about = About(self.endpoint, repo_id, revision)
-        answer = self._session.get_json(_info_path(repo_id, revision), [("expand", "sha")], about=about, until=until)
+        answer = self._session.get_json(_info_path(repo_id, revision), RESOLVED, about=about, until=until)
         sha = commit_of(answer.data)
         if sha is None:
             raise RevisionGone(
                 f"The Hub names no commit for “{repo_id}” at “{shown(revision or 'main')}”. Try another revision."
             )
+        with self._lock:
+            self._more[repo_id, sha] = answer.data
+            while len(self._more) > MOST_REMEMBERED:
+                self._more.popitem(last=False)
         return sha
 
     def parts(self, ref: ModelRef, until: float) -> HubParts:
-        """Info, README.md, config.json and main's commit, asked at the same time."""
+        """Info, README.md, config.json and the refs, asked at the same time."""
         about = About(self.endpoint, ref.repo_id, ref.revision)
 
         def info() -> dict[str, Any]:
             path = _info_path(ref.repo_id, ref.revision)
-            data = self._session.get_json(path, [("blobs", "true")], about=about, until=until).data
+            data = self._session.get_json(path, INFO, about=about, until=until).data
             if not isinstance(data, dict):
                 raise HubUnreachable(f"What answered at {about.host} is not a Hub. Check HF_ENDPOINT.")
             return data
 
         asked = start(info, until)
-        main = start(lambda: self.commit(ref.repo_id, "", until), until)
+        refs = start(lambda: self.refs(ref.repo_id, until), until)
         readme = start(lambda: self._file(ref, "README.md", MOST_README_BYTES, until), until)
         config = start(lambda: self._file(ref, "config.json", MOST_CONFIG_BYTES, until), until)
         found = asked.result(until)
         text, settings = _or_error(readme, until), _or_error(config, until)
         texts = Texts(text, _parsed(settings))
-        head = _or_error(main, until)
-        return HubParts(found, texts, None if isinstance(head, HubError) else head)
+        named = _or_error(refs, until)
+        with self._lock:
+            more = self._more.get((ref.repo_id, ref.revision), {})
+        return HubParts(found, texts, None if isinstance(named, HubError) else named, more)
+
+    def refs(self, repo_id: str, until: float) -> tuple[tuple[str, str], ...]:
+        """Branches, then tags, each with the commit it points to now."""
+        about = About(self.endpoint, repo_id)
+        data = self._session.get_json(f"/api/models/{repo_id}/refs", (), about=about, until=until).data
+        found: list[tuple[str, str]] = []
+        for kind in ("branches", "tags"):
+            rows = data.get(kind) if isinstance(data, dict) else None
+            for row in rows if isinstance(rows, list) else ():
+                name, commit = (row.get("name"), row.get("targetCommit")) if isinstance(row, dict) else (None, None)
+                if isinstance(name, str) and isinstance(commit, str) and COMMIT.fullmatch(commit):
+                    found.append((name, commit))
+        return tuple(found[:MOST_REFS])
 
     def _file(self, ref: ModelRef, path: str, most: int, until: float) -> bytes | None:
         about = About(self.endpoint, ref.repo_id, ref.revision)

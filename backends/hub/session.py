@@ -54,7 +54,27 @@ class HubSession:
             except EntryNotFoundError:
                 return None
 
-    def _read(self, path: str, params: Params, until: float, most: int) -> tuple[bytes, Mapping[str, str]]:
+    def get_range(
+        self, repo_id: str, commit: str, path: str, start: int, length: int, *, about: About, until: float
+    ) -> tuple[bytes, int | None]:
+        """At most `length` bytes of a file from `start` on, and the file's size where the answer says it.
+
+        By HTTP Range: only these bytes travel. A host that does not know ranges sends the file from its beginning; it is
+        read no further than needed, and never past `length` bytes after `start`.
+        """
+        with hub_errors(about):
+            wanted = {"Range": f"bytes={start}-{start + length - 1}", "Accept-Encoding": "identity"}
+            address = f"/{repo_id}/resolve/{commit}/{quote(path)}"
+            content, headers = self._read(address, (), until, start + length, wanted)
+            said = str(headers.get("Content-Range", ""))
+            if not said:
+                content = content[start:]
+            size = said.rpartition("/")[2]
+            return content[:length], int(size) if size.isdigit() else None
+
+    def _read(
+        self, path: str, params: Params, until: float, most: int, extra: Mapping[str, str] | None = None
+    ) -> tuple[bytes, Mapping[str, str]]:
         from huggingface_hub import get_session
         from huggingface_hub.utils._headers import build_hf_headers
         from huggingface_hub.utils._http import hf_raise_for_status
@@ -68,7 +88,7 @@ class HubSession:
             "GET",
             self.endpoint + path,
             params=list(params) or None,
-            headers=build_hf_headers(token=self._token),
+            headers={**build_hf_headers(token=self._token), **(extra or {})},
             timeout=left,
         ) as response:
             hf_raise_for_status(response)

@@ -384,8 +384,8 @@ class TestCard:
         )
         assert (card.summary.revision, card.summary.license_class) == (card.revision, "permissive")
         assert card.summary.weights_formats == ("safetensors",)
-        assert card.papers is None
-        assert len(hub.sent("GET /*")) == 5, "resolve, info, main, README, config"
+        assert card.papers == ()
+        assert len(hub.sent("GET /*")) == 5, "resolve, info, refs, README, config"
 
     def test_the_card_of_a_commit_stays_when_main_moves(self, catalog: Catalog, hub: HubServer) -> None:
         ref = catalog.resolve("team/tiny-chat")
@@ -448,7 +448,7 @@ class TestCard:
     def test_files_that_fail_leave_a_card_that_says_so(self, catalog: Catalog, hub: HubServer) -> None:
         ref = catalog.resolve("team/tiny-chat")
         hub.fail_next("GET /team/tiny-chat/resolve/*", Status(500), times=2)
-        hub.fail_next("GET /api/models/team/tiny-chat", Status(500))
+        hub.fail_next("GET /api/models/team/tiny-chat/refs", Status(500))
         card = catalog.card(ref)
         assert (card.markdown, card.metadata["license"], card.main_moved) == ("", "apache-2.0", None)
         assert card.notices[0].startswith("The card's text could not be read. The Hub has a problem")
