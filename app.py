@@ -22,6 +22,7 @@ import gradio as gr
 
 from backends.bundled.image import image_folders
 from backends.evidence.facts import LocalFacts
+from backends.evidence.publish import HubExports
 from backends.evidence.service import EvidenceOf
 from backends.feedback.build import build_feedback, is_ephemeral
 from backends.gallery.store import SqlitePictures
@@ -134,7 +135,13 @@ def build_services(settings: Settings) -> Services:
         images=images,
         pictures=SqlitePictures(settings.data_dir / "pictures", settings.gallery_limit),
         remote=chat.remote,
-        evidence=EvidenceOf(store, lambda: _dataset_of(store), LocalFacts(chat.catalog.search)),
+        evidence=EvidenceOf(
+            store,
+            lambda: _dataset_of(store),
+            LocalFacts(chat.catalog.search),
+            hub=HubExports(token=settings.token, endpoint=settings.endpoint) if settings.dataset else None,
+            destination=lambda view: f"{settings.dataset}-{view}",
+        ),
     )
 
 
@@ -241,7 +248,7 @@ def build(services: Services) -> gr.Blocks:
         capture.wire(capture_view, chat_view, shared, feedback_tab, demo)
         FeedbackApi(router, store).wire()
         if evidence and evidence_view:
-            evidence.wire(evidence_view)
+            evidence.wire(evidence_view, shared)
     demo.queue(max_size=200, default_concurrency_limit=8)
     return demo
 

@@ -8,6 +8,7 @@ from html import escape
 from components.numbers import bytes_of, parameters
 from components.plots import Interval, dots, heat_map, intervals, over_days
 from core.evidence import Agreement, AgreementOf, Facts, Leaderboard, RaterHealth, Share, Standing
+from core.export import ExportStep
 
 MOST_SHOWN = 30
 CANNOT_TELL = (
@@ -67,6 +68,20 @@ def agreement_html(found: Agreement) -> str:
         + (f'<p class="pg-meta">{more} more reviewers.</p>' if more > 0 else "")
         + '<p class="pg-meta">Shares are of decided votes, with 95 % intervals on hover. Agrees: with the other reviewers of '
         "the same item. Gold: questions with a known answer; none have been asked yet.</p>"
+    )
+
+
+def published_html(step: ExportStep) -> str:
+    """Where a pushed export is and how it is loaded from there."""
+    made = step.published
+    if made is None:
+        return ""
+    where = f"<code>{escape(made.repo_id)}</code> at tag <code>{escape(made.tag)}</code>"
+    lead = f"{step.rows:,} rows are {'in' if made.fresh else 'already in'} {where}."
+    return (
+        f'<p class="pg-lead">{lead}</p><p class="pg-meta">Commit <code>{escape(made.commit[:12])}</code>, private. The tag is '
+        "never moved: rows taken back later stay in it until you delete the tag and squash the history.</p>"
+        f'<pre class="pg-snippet"><code>{escape(made.snippet)}</code></pre>'
     )
 
 

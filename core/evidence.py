@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from core.dataset import Config, Contender
 from core.errors import UserInputError
-from core.export import ExportOrder, ExportStep
+from core.export import ExportOrder, ExportStep, View
 from core.feedback import StoredRow
 
 Kind = Literal["chat", "image"]
@@ -369,4 +369,12 @@ class Evidence(Protocol):
 
     def export(self, order: ExportOrder, folder: Path) -> Iterator[ExportStep]:
         """Write files into `folder`, saying how far it is; the last step has the files."""
+        ...
+
+    def destination(self, view: View) -> str | None:
+        """The private dataset repository an export of this view is pushed to; None where there is none."""
+        ...
+
+    def publish(self, order: ExportOrder, tag: str) -> Iterator[ExportStep]:
+        """Export to the Hub at a tag, saying how far it is; the last step has `published`. A tag is never moved."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ VIEWS: dict[View, str] = {
     "images": "Pairs of pictures: prompt, chosen, rejected",
 }
 MOST_TEST = 0.5
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}(?<![.])")
+_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
 def _without(config: Config, *names: str) -> dict[str, ColumnType]:
@@ -67,13 +70,45 @@ class ExportOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Published:
+    """An export in a dataset repository: the tag, and the commit it will always name. `fresh` False: it was there before."""
+
+    repo_id: str
+    tag: str
+    commit: str
+    fresh: bool = True
+
+    @property
+    def snippet(self) -> str:
+        """Python that loads exactly these rows."""
+        return f"from datasets import load_dataset\n\ndataset = {loading(self.repo_id, self.tag)}"
+
+
+@dataclass(frozen=True, slots=True)
 class ExportStep:
-    """How far an export is, in rows written; `files` when it is done."""
+    """How far an export is, in rows written; `files` when they are, `published` when they are on the Hub too."""
 
     rows: int
     files: tuple[Path, ...] = ()
     train: int = 0
     test: int = 0
+    published: Published | None = None
+
+
+def loading(where: str, revision: str = "") -> str:
+    """The call that loads an export."""
+    at = f', revision="{revision}"' if revision else ""
+    return f'load_dataset("{where}"{at}, split="train")'
+
+
+def checked_tag(tag: str) -> str:
+    """The tag, if git and a person can live with it; raises `UserInputError`. What looks like a commit is refused."""
+    if not _TAG.fullmatch(tag) or ".." in tag or tag.endswith(".lock") or tag == "main" or _COMMIT.fullmatch(tag):
+        raise UserInputError(
+            "The tag has to begin with a letter or digit and hold only letters, digits, dots, dashes and underscores, 64 at "
+            "most, for example v1 or 2026-11-21. It may not be main, nor look like a commit."
+        )
+    return tag
 
 
 def split_of(prompt: object, test_share: float) -> Split:

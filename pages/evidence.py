@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,12 +15,13 @@ import gradio as gr
 
 from components.api import expose
 from components.background import Done, bar, watched
-from components.boards import agreement_html, leaderboard_html
+from components.boards import agreement_html, leaderboard_html, published_html
 from components.errors import shown_to_user
 from core.arguments import check_types
 from core.errors import UserInputError
 from core.evidence import KINDS, Choices, Evidence, Kind, Merge, VoteFilter, day_of
-from core.export import VIEWS, ExportOrder, Format, View
+from core.export import VIEWS, ExportOrder, Format, View, checked_tag
+from pages.shared import Shared
 
 MERGES = ("revisions", "adapters", "settings")
 KIND_CHOICES = [("Answers", "chat"), ("Pictures", "image")]
@@ -55,6 +57,8 @@ class EvidenceView:
     test_share: gr.Slider
     more: gr.CheckboxGroup
     export: gr.Button
+    tag: gr.Textbox
+    push: gr.Button
     exported: gr.HTML
     files: gr.File
 
@@ -62,8 +66,9 @@ class EvidenceView:
 class EvidencePage:
     """Asks what the votes say and shows it; makes files of the rows."""
 
-    def __init__(self, evidence: Evidence) -> None:
-        self.evidence = evidence
+    def __init__(self, evidence: Evidence, curates: Callable[[str], bool] = lambda visitor: True) -> None:
+        # `curates`: whether this visitor may write to the Hub with the operator's token. Everybody, while there are no roles.
+        self.evidence, self.curates = evidence, curates
 
     def build(self) -> EvidenceView:
         """Layout only, three tabs inside the tabs of Feedback."""
@@ -119,7 +124,8 @@ class EvidencePage:
                     value=["unpaired"],
                     label="Also",
                 )
-                export = gr.Button("Export", variant="primary", elem_id="export-button")
+                export = gr.Button("Export files", variant="primary", elem_id="export-button")
+                tag, push = self._push_box()
             with gr.Column(scale=5, min_width=320):
                 exported = gr.HTML(
                     '<div class="pg-empty"><b>Files to train on.</b><p>Choose what for, then Export. load_dataset opens them '
@@ -131,11 +137,28 @@ class EvidencePage:
                 )
         return EvidenceView(
             board_tab, kind, models, prompt, rater, campaign, since, until, counted, merge, style, clear, status, board,
-            agreement_tab, agreement_kind, agreement_status, agreement, view, format_, test_share, more, export, exported,
-            files,
+            agreement_tab, agreement_kind, agreement_status, agreement, view, format_, test_share, more, export, tag, push,
+            exported, files,
         )  # fmt: skip
 
-    def wire(self, view: EvidenceView) -> None:
+    def _push_box(self) -> tuple[gr.Textbox, gr.Button]:
+        where = self.evidence.destination("dpo")
+        with gr.Group(elem_id="push-box", elem_classes="pg-push"):
+            told = (
+                f"Or push it to <code>{escape(where.removesuffix('-dpo'))}-…</code>, a private dataset of its own for each of "
+                "the views above, under a tag that never moves."
+                if where
+                else "Set PROVING_DATASET, and exports can also be pushed to a private dataset on the Hub, at a tag."
+            )
+            gr.HTML(f'<p class="pg-meta">{told}</p>')
+            with gr.Row(visible=where is not None, equal_height=True):
+                tag = gr.Textbox(
+                    label="Tag", placeholder="v1", max_lines=1, max_length=64, min_width=120, elem_id="push-tag"
+                )
+                push = gr.Button("Push to the Hub", scale=0, min_width=160, elem_id="push-button")
+        return tag, push
+
+    def wire(self, view: EvidenceView, shared: Shared) -> None:
         """Events only."""
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 4}
         filters = [
@@ -171,6 +194,14 @@ class EvidencePage:
         view.export.click(
             self.export,
             [view.view, view.format, view.test_share, view.more],
+            [view.exported, view.files],
+            trigger_mode="once",
+            **quiet,
+        )
+        gr.on(
+            [view.push.click, view.tag.submit],
+            self.push,
+            [view.view, view.format, view.test_share, view.more, view.tag, shared.visitor],
             [view.exported, view.files],
             trigger_mode="once",
             **quiet,
@@ -233,9 +264,7 @@ class EvidencePage:
     def export(self, view: str, format: str, test_percent: float, more: Sequence[str]) -> Iterator[tuple[Any, Any]]:
         """Make the files and offer them; what is on the server's disk meanwhile is deleted again."""
         with shown_to_user():
-            order = ExportOrder(
-                cast(View, view), cast(Format, format), test_percent / 100, "derived" in more, "unpaired" in more
-            )
+            order = _order(view, format, test_percent, more)
             folder = Path(tempfile.mkdtemp(prefix="proving-export-"))
             try:
                 yield bar("Reading rows"), gr.File(visible=False, value=None)
@@ -251,6 +280,22 @@ class EvidencePage:
             finally:
                 # gradio has copied what it offers by the time it asks for the next step.
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def push(
+        self, view: str, format: str, test_percent: float, more: Sequence[str], tag: str, visitor: str
+    ) -> Iterator[tuple[Any, Any]]:
+        """Put the export on the Hub at a tag, and show how it is loaded from there."""
+        with shown_to_user():
+            if not self.curates(visitor):
+                raise UserInputError("Only curators may push to the Hub. Ask one, or export files instead.")
+            order = _order(view, format, test_percent, more)
+            checked_tag(tag.strip())
+            yield bar("Reading rows"), gr.File(visible=False, value=None)
+            for step in self.evidence.publish(order, tag):
+                if step.published:
+                    yield published_html(step), gr.skip()
+                else:
+                    yield bar(f"{step.rows:,} rows, on their way to the Hub"), gr.skip()
 
     def leaderboard(
         self,
@@ -298,6 +343,12 @@ class EvidencePage:
 
     def _board(self, wanted: VoteFilter, merge: Merge, style: bool, progress: Any) -> Any:
         return self.evidence.leaderboard(wanted, merge, style=style, progress=progress)
+
+
+def _order(view: str, format: str, test_percent: float, more: Sequence[str]) -> ExportOrder:
+    return ExportOrder(
+        cast(View, view), cast(Format, format), test_percent / 100, "derived" in more, "unpaired" in more
+    )
 
 
 def _kind(kind: str) -> Kind:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
+from backends.evidence.publish import HubExports
 from backends.evidence.published import PublishedDataset
 from backends.evidence.service import EvidenceOf
 from core.errors import AppError
@@ -21,7 +22,12 @@ def main(arguments: Sequence[str]) -> int:
     asked = _parser().parse_args(arguments)
     # huggingface_hub finds the token and the endpoint itself, as its own commands do.
     source = PublishedDataset(asked.dataset)
-    evidence = EvidenceOf(source, lambda: (asked.dataset, source.commit))
+    evidence = EvidenceOf(
+        source,
+        lambda: (asked.dataset, source.commit),
+        hub=HubExports(token=None),
+        destination=lambda view: asked.push or None,
+    )
     try:
         if asked.export:
             _export(evidence, asked)
@@ -64,12 +70,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=FORMATS, default="parquet")
     parser.add_argument("--test-share", type=float, default=0.1)
     parser.add_argument("--derived", action="store_true", help="add pairs of one thumb up and one thumb down")
+    parser.add_argument("--push", default="", metavar="OWNER/NAME", help="push it to this private dataset repository")
+    parser.add_argument("--tag", default="", help="with --push: the tag, which is never moved")
     parser.add_argument("--to", type=Path, default=Path("export"), help="the folder to export to")
     return parser
 
 
 def _export(evidence: EvidenceOf, asked: argparse.Namespace) -> None:
     order = ExportOrder(asked.export, asked.format, asked.test_share, asked.derived)
+    if asked.push:
+        for step in evidence.publish(order, asked.tag):
+            print(f"\r{step.rows:,} rows", end="", file=sys.stderr, flush=True)
+        if step.published:
+            print(f"\n{step.published.repo_id} at {step.published.tag} ({step.published.commit})", file=sys.stderr)
+            print(step.published.snippet)
+        return
     for step in evidence.export(order, asked.to):
         print(f"\r{step.rows:,} rows", end="", file=sys.stderr, flush=True)
     print(f"\n{step.train:,} rows to train on, {step.test:,} to test on, in {asked.to}", file=sys.stderr)

@@ -15,7 +15,7 @@ from core import __version__
 from core.dataset import SCHEMA_VERSION
 from core.errors import FeedbackError, UserInputError
 from core.evidence import RowSource
-from core.export import VIEW_COLUMNS, VIEWS, ExportOrder, ExportStep, Format, Split, View, split_of
+from core.export import VIEW_COLUMNS, VIEWS, ExportOrder, ExportStep, Format, Split, View, loading, split_of
 from core.identity import now
 
 LOCK = "models.lock.json"
@@ -35,15 +35,21 @@ class _Writer(Protocol):
 
 
 def export(
-    source: RowSource, order: ExportOrder, folder: Path, *, dataset: str, commit: str | None
+    source: RowSource,
+    order: ExportOrder,
+    folder: Path,
+    *,
+    dataset: str,
+    commit: str | None,
+    load: str = loading("./this-folder"),
 ) -> Iterator[ExportStep]:
     """Write `train` and `test` files, a card that loads them, and the lock file; yields after every batch.
 
-    The folder's name does not matter and it may exist. Raises `UserInputError` when there are no rows for the view and
+    The folder's name does not matter and it may exist; `load` is the call that its card says loads it. Raises `UserInputError` when there are no rows for the view and
     `FeedbackError` when the disk is full or the rows cannot be read.
     """
     try:
-        yield from _export(source, order, folder, dataset, commit)
+        yield from _export(source, order, folder, dataset, commit, load)
     except OSError as error:
         raise FeedbackError(
             f"The export could not be written to {folder} ({error.strerror or type(error).__name__}). Free some space, "
@@ -52,7 +58,7 @@ def export(
 
 
 def _export(
-    source: RowSource, order: ExportOrder, folder: Path, dataset: str, commit: str | None
+    source: RowSource, order: ExportOrder, folder: Path, dataset: str, commit: str | None, load: str
 ) -> Iterator[ExportStep]:
     folder.mkdir(parents=True, exist_ok=True)
     files = {split: folder / f"{split}.{order.format}" for split in ("train", "test")}
@@ -88,7 +94,7 @@ def _export(
         raise UserInputError(_EMPTY[order.view])
     made = [files[split] for split in ("train", "test") if rows[split]]
     card = folder / CARD
-    card.write_text(_card(order, [split for split in ("train", "test") if rows[split]]), encoding="utf-8")
+    card.write_text(_card(order, [split for split in ("train", "test") if rows[split]], load), encoding="utf-8")
     lock = folder / LOCK
     lock.write_text(_lock(order, rows, models, made, dataset, commit), encoding="utf-8")
     yield ExportStep(rows.total(), (*made, card, lock), rows["train"], rows["test"])
@@ -177,7 +183,7 @@ def _features(view: View) -> Any:
     return Features({name: every[name] for name in VIEW_COLUMNS[view]})
 
 
-def _card(order: ExportOrder, splits: list[str]) -> str:
+def _card(order: ExportOrder, splits: list[str], load: str) -> str:
     import yaml
 
     info = {"config_name": order.view, "features": _features(order.view)._to_yaml_list()}
@@ -211,7 +217,7 @@ Prompts are either in `train` or in `test`, by a hash of the first user turn; a 
 ```python
 from datasets import load_dataset
 
-dataset = load_dataset("./this-folder", split="train")
+dataset = {load}
 {train}```
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -12,8 +13,10 @@ from typing import TypeVar
 from backends.evidence import board
 from backends.evidence.agreement import agreement
 from backends.evidence.export import export
+from backends.evidence.publish import HubExports
+from core.errors import UserInputError
 from core.evidence import Agreement, Choices, Facts, Kind, Leaderboard, Merge, RowSource, VoteFilter, Votes
-from core.export import ExportOrder, ExportStep
+from core.export import ExportOrder, ExportStep, View, checked_tag, loading
 
 T = TypeVar("T")
 REMEMBERED = 32
@@ -32,8 +35,12 @@ class EvidenceOf:
         source: RowSource,
         dataset: Callable[[], tuple[str, str | None]],
         facts: Callable[[str, str | None], Facts] = _nothing_known,
+        *,
+        hub: HubExports | None = None,
+        destination: Callable[[View], str | None] = lambda view: None,
     ) -> None:
         self._source, self._dataset, self._facts = source, dataset, facts
+        self._hub, self._destination = hub, destination
         self._remembered: OrderedDict[object, tuple[object, object]] = OrderedDict()
         self._lock = threading.Lock()
         # One computation of a kind at a time: the second visitor finds what the first one waited for, and a quick one does
@@ -80,6 +87,24 @@ class EvidenceOf:
         """Write files into `folder`, saying how far it is; the last step has the files."""
         name, commit = self._dataset()
         return export(self._source, order, folder, dataset=name, commit=commit)
+
+    def destination(self, view: View) -> str | None:
+        """Where an export of this view is pushed to; None when no Hub is set."""
+        return self._destination(view) if self._hub is not None else None
+
+    def publish(self, order: ExportOrder, tag: str) -> Iterator[ExportStep]:
+        """Export to the Hub at a tag; the last step says where it is. Raises what the Hub's errors are translated to."""
+        tag, repo_id = checked_tag(tag.strip()), self.destination(order.view)
+        if self._hub is None or repo_id is None:
+            raise UserInputError("No dataset on the Hub is set, so there is nowhere to push to. Set PROVING_DATASET.")
+        name, commit = self._dataset()
+        with tempfile.TemporaryDirectory(prefix="proving-export-") as made:
+            folder, last = Path(made), ExportStep(0)
+            load = loading(repo_id, tag)
+            for last in export(self._source, order, folder, dataset=name, commit=commit, load=load):
+                yield replace(last, files=())
+            files = {file.name: file for file in last.files}
+            yield replace(last, files=(), published=self._hub.push(files, repo_id, tag))
 
     def _once(self, key: object, compute: Callable[[Votes], T], computing: threading.Lock) -> T:
         votes = self._source.votes()

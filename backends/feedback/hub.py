@@ -179,7 +179,7 @@ class HubDatasetRepo:
         there = sorted(path for path in adds if path in head.paths)
         if there:
             for info in api.get_paths_info(self.repo_id, there, revision=head.commit, repo_type="dataset"):
-                if not _same(info, adds[info.path]):
+                if not same_content(info, adds[info.path]):
                     raise ShardConflict(info.path, self.repo_id)
         return [path for path in adds if path not in head.paths]
 
@@ -208,7 +208,8 @@ def _head_of(info: DatasetInfo) -> DatasetHead:
     return DatasetHead(info.sha, frozenset(sibling.rfilename for sibling in info.siblings or ()))
 
 
-def _same(info: Any, content: Path | bytes) -> bool:
+def same_content(info: Any, content: Path | bytes) -> bool:
+    """Whether a file of the Hub, as its info tells, is byte for byte what is here."""
     if getattr(info, "lfs", None) is not None:
         return bool(info.lfs.sha256 == durable.sha256_of(content))
     data = durable.bytes_of(content)

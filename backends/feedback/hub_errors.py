@@ -12,8 +12,6 @@ from typing import Any
 from backends.hub.errors import retry_after
 from core.errors import AppError, DatasetRejected, HubError, HubUnreachable, RateLimited
 
-_SAFE = "The rows wait on this machine."
-
 
 class HeadMoved(HubError):
     """Somebody else committed first; the same change goes on top of theirs."""
@@ -21,10 +19,12 @@ class HeadMoved(HubError):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The dataset a sentence is about. Never the token."""
+    """The dataset a sentence is about, and what it says of the rows and of another try. Never the token."""
 
     repo_id: str
     host: str
+    safe: str = "The rows wait on this machine."
+    again: str = "It is tried again on its own."
 
 
 Sentence = Callable[[Any, Target], AppError]
@@ -75,7 +75,7 @@ def no_token(target: Target) -> DatasetRejected:
     """What to say when there is no token at all."""
     return DatasetRejected(
         f"There is no token to write to {target.repo_id} with. Set HF_TOKEN, or log in with `hf auth login`, and start "
-        f"again. {_SAFE}"
+        f"again. {target.safe}"
     )
 
 
@@ -86,71 +86,70 @@ def _by_status(error: Any, target: Target) -> AppError:
         if error.response.headers.get("X-Error-Code") == "RepoNotFound":
             return _not_found(error, target)
         return DatasetRejected(
-            f"The Hub refused the access token: it is wrong, expired or revoked. Set HF_TOKEN to a valid one. {_SAFE}"
+            f"The Hub refused the access token: it is wrong, expired or revoked. Set HF_TOKEN to a valid one. {target.safe}"
         )
     if status == 403:
         return DatasetRejected(
             f"The access token may not write to {target.repo_id}. Give it write access to that dataset (fine-grained: read "
-            f"and write the contents of this one repository), or set PROVING_DATASET to another. {_SAFE}"
+            f"and write the contents of this one repository), or set PROVING_DATASET to another. {target.safe}"
         )
     if status == 404:
         return _not_found(error, target)
     if status in (409, 412):
-        return HeadMoved(
-            f"Others are writing to {target.repo_id} at the same time. It is tried again on its own. {_SAFE}"
-        )
+        return HeadMoved(f"Others are writing to {target.repo_id} at the same time. {target.again} {target.safe}")
     if status == 429:
         wait = retry_after(error.response.headers)
         when = f"in {wait:.0f} seconds" if wait is not None else "later"
-        return RateLimited(f"The Hub asks to wait: too many requests. It is tried again {when}. {_SAFE}", wait)
+        again = target.again.removesuffix(".").removesuffix(" on its own")
+        return RateLimited(f"The Hub asks to wait: too many requests. {again} {when}. {target.safe}", wait)
     if status == 408 or status >= 500:
-        return HubUnreachable(
-            f"The Hub has a problem of its own (error {status}). It is tried again on its own. {_SAFE}"
-        )
+        return HubUnreachable(f"The Hub has a problem of its own (error {status}). {target.again} {target.safe}")
     return DatasetRejected(
         f"The Hub did not accept the change to {target.repo_id} (error {status}). Look at the dataset's page and its "
-        f"README.md there. It is tried again on its own. {_SAFE}"
+        f"README.md there. {target.again} {target.safe}"
     )
 
 
 def _not_found(error: Any, target: Target) -> AppError:
     return DatasetRejected(
         f"There is no dataset {target.repo_id} on {target.host} that this token sees, and it could not be made. Check "
-        f"PROVING_DATASET and the token's access. {_SAFE}"
+        f"PROVING_DATASET and the token's access. {target.safe}"
     )
 
 
 def _bad_name(error: Any, target: Target) -> AppError:
     return DatasetRejected(
-        f"“{target.repo_id}” is not a name the Hub allows. Set PROVING_DATASET to owner/name. {_SAFE}"
+        f"“{target.repo_id}” is not a name the Hub allows. Set PROVING_DATASET to owner/name. {target.safe}"
     )
 
 
 def _bad_card(error: Any, target: Target) -> AppError:
     return DatasetRejected(
-        f"The Hub did not accept the README.md of {target.repo_id}. Correct its front matter on the dataset's page. {_SAFE}"
+        f"The Hub did not accept the README.md of {target.repo_id}. Correct its front matter on the dataset's page. {target.safe}"
     )
 
 
 def _bad_header(error: Any, target: Target) -> AppError:
     return DatasetRejected(
-        f"The access token cannot be sent as it is. Check HF_TOKEN for blanks, line breaks and odd characters. {_SAFE}"
+        f"The access token cannot be sent as it is. Check HF_TOKEN for blanks, line breaks and odd characters. {target.safe}"
     )
 
 
 def _offline_mode(error: Any, target: Target) -> AppError:
-    return HubUnreachable(f"The Hub is switched off here (HF_HUB_OFFLINE is set). Unset it and start again. {_SAFE}")
+    return HubUnreachable(
+        f"The Hub is switched off here (HF_HUB_OFFLINE is set). Unset it and start again. {target.safe}"
+    )
 
 
 def _too_slow(error: Any, target: Target) -> AppError:
-    return HubUnreachable(f"The Hub does not answer in time. It is tried again on its own. {_SAFE}")
+    return HubUnreachable(f"The Hub does not answer in time. {target.again} {target.safe}")
 
 
 def _unreachable(error: Any, target: Target) -> AppError:
-    return HubUnreachable(f"The Hub cannot be reached at {target.host}. It is tried again on its own. {_SAFE}")
+    return HubUnreachable(f"The Hub cannot be reached at {target.host}. {target.again} {target.safe}")
 
 
 def _not_a_hub(error: Any, target: Target) -> AppError:
     return HubUnreachable(
-        f"What answered at {target.host} is not a Hub. Check HF_ENDPOINT, and whether the network wants a login. {_SAFE}"
+        f"What answered at {target.host} is not a Hub. Check HF_ENDPOINT, and whether the network wants a login. {target.safe}"
     )

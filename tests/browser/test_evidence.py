@@ -53,7 +53,7 @@ def test_leaderboard_agreement_and_export(page: Page, url: str, tmp_path: Path) 
 
     page.get_by_role("tab", name="Export").click()
     page.get_by_label("JSON lines").check()
-    page.get_by_role("button", name="Export", exact=True).click()
+    page.get_by_role("button", name="Export files").click()
     expect(page.locator("#exported .pg-lead")).to_contain_text("4 rows")
     with page.expect_download() as waiting:
         page.locator("#files").get_by_role("link").filter(has_text="KB").first.click()

@@ -114,7 +114,7 @@ def test_three_reviewers(browser: Browser, data_dir: Path, tmp_path: Path) -> No
             # What trains is taken from the page and trains as it is.
             page.get_by_role("tab", name="Export").click()
             page.get_by_label("JSON lines").check()
-            page.get_by_role("button", name="Export", exact=True).click()
+            page.get_by_role("button", name="Export files").click()
             expect(page.locator("#exported .pg-lead")).to_contain_text("rows", timeout=60_000)
             with page.expect_download() as waiting:
                 page.locator("#files").get_by_role("link").filter(has_text="KB").first.click()

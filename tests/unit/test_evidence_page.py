@@ -15,6 +15,7 @@ from components.boards import agreement_html, leaderboard_html
 from components.plots import Interval, dots, heat_map, intervals, over_days
 from core.dataset import ComparisonRow
 from core.evidence import Facts, Merge, VoteFilter
+from core.export import Published
 from pages.evidence import EvidencePage
 from tests.contract.outbox_rows import preference
 from tests.contract.test_evidence_published import votes
@@ -179,3 +180,38 @@ def test_facts_come_from_this_machine_alone() -> None:
 
 def test_agreement_of_nothing_is_a_sentence(page: EvidencePage) -> None:
     assert "No votes yet" in agreement_html(page.evidence.agreement(VoteFilter("image")))
+
+
+class _Hub:
+    """Takes every export and remembers what it was given."""
+
+    def __init__(self) -> None:
+        self.pushed: list[tuple[tuple[str, ...], str, str]] = []
+
+    def push(self, files, repo_id: str, tag: str) -> Published:
+        self.pushed.append((tuple(sorted(files)), repo_id, tag))
+        return Published(repo_id, tag, "d" * 40)
+
+
+def test_a_push_shows_where_it_is_and_how_it_loads(store: FakeStore) -> None:
+    hub = _Hub()
+    evidence = evidence_of(store)
+    evidence._hub, evidence._destination = hub, lambda view: f"ada/votes-{view}"
+    page = EvidencePage(evidence)
+    html = list(page.push("dpo", "jsonl", 0, [], " v1 ", "visitor"))[-1][0]
+    assert hub.pushed == [(("README.md", "models.lock.json", "train.jsonl"), "ada/votes-dpo", "v1")]
+    assert "load_dataset(&quot;ada/votes-dpo&quot;, revision=&quot;v1&quot;, split=&quot;train&quot;)" in html
+    assert "never moved" in html and "dddddddddddd" in html
+    with pytest.raises(gr.Error, match="The tag has to"):
+        list(page.push("dpo", "jsonl", 0, [], "main", "visitor"))
+
+
+def test_who_is_no_curator_pushes_nothing(store: FakeStore) -> None:
+    hub = _Hub()
+    evidence = evidence_of(store)
+    evidence._hub, evidence._destination = hub, lambda view: "ada/votes-dpo"
+    page = EvidencePage(evidence, curates=lambda visitor: visitor == "ada")
+    with pytest.raises(gr.Error, match="Only curators"):
+        list(page.push("dpo", "jsonl", 0, [], "v1", "bob"))
+    assert hub.pushed == []
+    assert list(page.push("dpo", "jsonl", 0, [], "v1", "ada")) and len(hub.pushed) == 1
