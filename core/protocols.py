@@ -7,6 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from core.card_parts import (
+    BoardEntry,
+    Children,
+    Difference,
+    Discussion,
+    Header,
+    History,
+    Lineage,
+    Publisher,
+    Sized,
+    Template,
+)
 from core.catalog import ModelCard, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply
 from core.consent import Consent
@@ -171,6 +183,54 @@ class HubCatalog(Protocol):
 
     def card(self, ref: ModelRef) -> ModelCard:
         """The card, files and findings at exactly that commit."""
+        ...
+
+
+class CardDetails(Protocol):
+    """What fills in beside a card. Every method ends within a deadline, raises `HubError`, and loads no weights."""
+
+    def open(self, repo_id: str, revision: str = "") -> ModelCard:
+        """The card at the commit that `revision` means."""
+        ...
+
+    def lineage(self, card: ModelCard) -> Lineage:
+        """Every model above this one, up to the root."""
+        ...
+
+    def children(self, card: ModelCard) -> Children:
+        """The models made from this one, counted by how."""
+        ...
+
+    def history(self, ref: ModelRef, branch: str = "main") -> History:
+        """The newest commits of a branch; none for a model that came with the app."""
+        ...
+
+    def difference(self, repo_id: str, before: str, after: str) -> Difference:
+        """What changed from one commit to another, in the card and in the files."""
+        ...
+
+    def header(self, ref: ModelRef, path: str) -> Header:
+        """What a weights file says before its first tensor; the file is not downloaded."""
+        ...
+
+    def template(self, card: ModelCard) -> Template | None:
+        """The chat template and what it makes of an example; None when the model has none."""
+        ...
+
+    def discussions(self, repo_id: str) -> tuple[Discussion, ...]:
+        """The latest open discussions, newest first."""
+        ...
+
+    def publisher(self, repo_id: str) -> Publisher:
+        """Who published the model."""
+        ...
+
+    def boards(self, repo_id: str, datasets: Sequence[str]) -> tuple[BoardEntry, ...]:
+        """This model's results on the Hub's leaderboards of these benchmark datasets."""
+        ...
+
+    def quantised(self, children: Children) -> Sized | None:
+        """The most downloaded quantised child with the size of its smallest file of weights."""
         ...
 
 

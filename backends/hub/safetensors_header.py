@@ -1,4 +1,4 @@
-"""Reads the header of a safetensors file on this machine: how many parameters, of which types. No tensor is read."""
+"""Reads the header of a safetensors file: how many parameters, of which types. No tensor is read."""
 
 from __future__ import annotations
 
@@ -17,16 +17,24 @@ class NotSafetensors(ValueError):
 def parameters_by_dtype(path: Path) -> dict[str, int]:
     """The number of parameters by dtype; raises `NotSafetensors` or `OSError`."""
     counts: dict[str, int] = {}
-    for name, tensor in read_header(path).items():
+    for _, dtype, shape in described(read_header(path)):
+        counts[dtype] = counts.get(dtype, 0) + math.prod(shape)
+    return counts
+
+
+def described(header: dict[str, object]) -> list[tuple[str, str, tuple[int, ...]]]:
+    """Name, dtype and shape of every tensor; raises `NotSafetensors`."""
+    found = []
+    for name, tensor in header.items():
         if name == "__metadata__":
             continue
         if not isinstance(tensor, dict):
-            raise NotSafetensors(f"{path.name}: {name} is not described")
+            raise NotSafetensors(f"{name} is not described")
         dtype, sides = tensor.get("dtype"), _sides(tensor.get("shape"))
         if not isinstance(dtype, str) or sides is None:
-            raise NotSafetensors(f"{path.name}: {name} has no dtype or no shape")
-        counts[dtype] = counts.get(dtype, 0) + math.prod(sides)
-    return counts
+            raise NotSafetensors(f"{name} has no dtype or no shape")
+        found.append((name, dtype, tuple(sides)))
+    return found
 
 
 def read_header(path: Path) -> dict[str, object]:
@@ -36,12 +44,17 @@ def read_header(path: Path) -> dict[str, object]:
         if not 2 <= length <= min(MOST_HEADER_BYTES, path.stat().st_size - 8):
             raise NotSafetensors(f"{path.name}: the header is longer than the file, or than the format allows")
         content = file.read(length)
+    return parsed(content)
+
+
+def parsed(content: bytes) -> dict[str, object]:
+    """The JSON of a header; raises `NotSafetensors`."""
     try:
         header = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise NotSafetensors(f"{path.name}: the header is not JSON") from error
+        raise NotSafetensors("the header is not JSON") from error
     if not isinstance(header, dict):
-        raise NotSafetensors(f"{path.name}: the header is not a JSON object")
+        raise NotSafetensors("the header is not a JSON object")
     return header
 
 
