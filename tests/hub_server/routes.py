@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from tests.hub_server.accounts import Accounts, Token
@@ -27,6 +28,8 @@ class State:
 
     accounts: Accounts = field(default_factory=Accounts)
     repos: RepositoryStore = field(default_factory=RepositoryStore)
+    spaces: dict[str, Any] = field(default_factory=dict)
+    """`spaces.Space` by repository id."""
     url: str = ""
     storage_url: str = ""
     page_size: int = 1000

@@ -15,6 +15,7 @@ from tests.hub_server.files import add_file_routes, add_storage_routes
 from tests.hub_server.reading import add_reading_routes
 from tests.hub_server.repos import Kind, Repository, as_date, entries
 from tests.hub_server.routes import Routes, State
+from tests.hub_server.spaces import Space, add_space_routes
 from tests.hub_server.transport import Listener
 from tests.hub_server.web import RecordedRequest, Reply
 from tests.hub_server.writing import add_writing_routes
@@ -37,6 +38,7 @@ class HubServer:
         add_reading_routes(self._hub_routes)
         add_writing_routes(self._hub_routes)
         add_file_routes(self._hub_routes)
+        add_space_routes(self._hub_routes)
         self._storage_routes = Routes()
         add_storage_routes(self._storage_routes)
         self._listeners: list[Listener] = []
@@ -196,6 +198,11 @@ class HubServer:
         with self._lock:
             repo = self._state.repos.get(kind, repo_id)
             return [commit.id for commit in repo.history(repo.find(revision))]
+
+    def space(self, repo_id: str) -> Space:
+        """Return a Space's settings, secrets and all, to look at or to change."""
+        with self._lock:
+            return self._state.spaces[repo_id]
 
     def grant(self, repo_id: str, user: str, kind: Kind = "model") -> None:
         """Let a user through the gate of a repository."""

@@ -11,6 +11,7 @@ from tests.hub_server.files import storage_url
 from tests.hub_server.objects import LFS_SIZE, Entry, lfs_entry, needs_lfs, regular_entry
 from tests.hub_server.repos import PREFIXES, Kind, Repository
 from tests.hub_server.routes import Call, Routes
+from tests.hub_server.spaces import created, space
 from tests.hub_server.web import Refusal, Reply, json_reply
 
 
@@ -38,6 +39,8 @@ def create_repo(call: Call) -> Reply:
     url = f"{call.state.url}/{PREFIXES[kind]}{repo_id}"
     if call.state.repos.exists(kind, repo_id):
         return json_reply({"error": f"You already created this {kind} repo", "url": url}, 409)
+    if kind == "space":
+        created(call, repo_id, body)
     repo = Repository(kind, repo_id, private=body.get("visibility") == "private")
     call.state.repos.create(repo, token.user)
     return json_reply({"url": url, "name": repo_id})
@@ -186,6 +189,8 @@ def commit(call: Call) -> Reply:
         call.token.user if call.token else "",
         message=header.get("description") or "",
     )
+    if repo.kind == "space":
+        space(call).pushed()
     url = f"{call.state.url}/{PREFIXES[repo.kind]}{repo.id}/commit/{added.id}"
     return json_reply({"success": True, "commitOid": added.id, "commitUrl": url, "hookOutput": ""})
 
