@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := run
-.PHONY: run test lint types bench clean
+.PHONY: run test lint types bench deploy rollback clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,6 +41,13 @@ test: lint types $(VENV)/.browser
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# make deploy SPACE=user/name [ARGS="--dry-run"]; `python -m backends.deploy --help` lists what ARGS may hold.
+deploy: $(VENV)/.app
+	@$(BIN)/python -m backends.deploy $(SPACE) $(ARGS)
+
+rollback: $(VENV)/.app
+	@$(BIN)/python -m backends.deploy $(SPACE) --rollback $(COMMIT) $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
