@@ -94,7 +94,12 @@ def _table(rows: tuple[Standing, ...]) -> str:
         _standing(row, "".join(_cell(_FACTS[number][0], told[number][place]) for number in known))
         for place, row in enumerate(rows)
     )
-    missing = ", ".join(name.lower() for number, (name, _) in enumerate(_FACTS) if number not in known)
+    # Answers take no seconds a picture, and pictures have no first token.
+    pictures = any(row.facts.picture_s is not None for row in rows)
+    senseless = ("First token", "Tokens/s") if pictures else ("Seconds a picture",)
+    missing = ", ".join(
+        name.lower() for number, (name, _) in enumerate(_FACTS) if number not in known and name not in senseless
+    )
     return (
         '<div class="pg-scroll"><table class="pg-results pg-board"><thead><tr><th class="n">Place</th><th>Contender</th>'
         '<th class="n">Rating</th><th class="n">95 % interval</th><th class="n">Votes</th><th class="n">Won · lost · tied</th>'
@@ -134,6 +139,7 @@ _FACTS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("Memory", lambda facts: bytes_of(facts.memory_bytes)),
     ("First token", lambda facts: _seconds(facts.first_token_s)),
     ("Tokens/s", lambda facts: _speed(facts.tokens_per_s)),
+    ("Seconds a picture", lambda facts: _seconds(facts.picture_s)),
     ("Price", lambda facts: facts.price or UNKNOWN),
 )
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
@@ -68,7 +69,25 @@ def contender(made: Reply | Picture) -> Contender:
         revision=made.ref.revision or None,
         adapter=str(adapter) if adapter else None,
         settings=made.settings.as_json(),
+        timings=_timings(made),
     )
+
+
+def _timings(made: Reply | Picture) -> str | None:
+    """What the engine measured, as rows keep it; None when it measured nothing."""
+    if isinstance(made, Picture):
+        found: dict[str, float | int | None] = {"seconds": made.timings.drawing, "waited_s": made.timings.waited}
+    elif made.usage is None:
+        return None
+    else:
+        found = {
+            "first_token_s": made.usage.first_token_s,
+            "seconds": made.usage.seconds,
+            "tokens": made.usage.completion_tokens,
+            "tokens_per_s": made.usage.tokens_per_second,
+        }
+    known = {name: round(value, 3) for name, value in found.items() if value is not None and isfinite(value)}
+    return json.dumps(known, sort_keys=True) if known else None
 
 
 def rows_of(comparison: Comparison, vote: Vote, *, created_at: str, app_version: str) -> tuple[Row, ...]:

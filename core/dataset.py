@@ -1,6 +1,7 @@
-"""The dataset contract: configs, columns and types of schema_version 1, and the rows that fill them.
+"""The dataset contract: configs, columns and types of schema_version 2, and the rows that fill them.
 
-Other tools read this. A later version only adds nullable columns; none is renamed, retyped or reordered.
+Other tools read this. A later version only adds nullable columns, at the end; none is renamed, retyped or reordered.
+Version 2 added `timings`, one for each answer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Literal
 
 from core.chat import Message
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Config = Literal["preferences", "ratings", "image_preferences", "comparisons"]
 Source = Literal["battle", "edit", "regenerate", "branch", "campaign", "manual", "derived", "import", "api", "thumb"]
@@ -47,6 +48,10 @@ _LAST: dict[str, ColumnType] = {
 }
 
 
+def _timings(*sides: str) -> dict[str, ColumnType]:
+    return {f"{side}_timings" if side else "timings": "string" for side in sides}
+
+
 def _maker(*sides: str) -> dict[str, ColumnType]:
     names = ("model", "revision", "adapter", "settings")
     return {f"{side}_{name}" if side else name: "string" for side in sides for name in names}
@@ -61,6 +66,7 @@ COLUMNS: dict[Config, dict[str, ColumnType]] = {
         **_FIRST,
         **_maker("chosen", "rejected"),
         **_LAST,
+        **_timings("chosen", "rejected"),
     },
     "ratings": {
         "prompt": "messages",
@@ -70,6 +76,7 @@ COLUMNS: dict[Config, dict[str, ColumnType]] = {
         **_FIRST,
         **_maker(""),
         **_LAST,
+        **_timings(""),
     },
     "image_preferences": {
         "prompt": "string",
@@ -78,6 +85,7 @@ COLUMNS: dict[Config, dict[str, ColumnType]] = {
         **_FIRST,
         **_maker("chosen", "rejected"),
         **_LAST,
+        **_timings("chosen", "rejected"),
     },
     "comparisons": {
         "kind": "string",
@@ -90,21 +98,27 @@ COLUMNS: dict[Config, dict[str, ColumnType]] = {
         **_FIRST,
         **_maker("left", "right"),
         **_LAST,
+        **_timings("left", "right"),
     },
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """Who made an answer. `adapter` is `repo_id@commit`, `settings` JSON with sorted keys; unknown is None."""
+    """Who made an answer. `adapter` is `repo_id@commit`, `settings` JSON with sorted keys; unknown is None.
+
+    `timings` is what the engine measured of this one answer, as JSON with sorted keys, and no part of who made it: text has
+    `first_token_s`, `seconds`, `tokens` and `tokens_per_s`, a picture `seconds` and `waited_s`.
+    """
 
     model: str | None = None
     revision: str | None = None
     adapter: str | None = None
     settings: str | None = None
+    timings: str | None = field(default=None, compare=False)
 
     def columns(self, side: str) -> dict[str, object]:
-        """The four columns of this contender, prefixed with `side` unless it is empty."""
+        """The columns of this contender, prefixed with `side` unless it is empty."""
         prefix = f"{side}_" if side else ""
         return {f"{prefix}{f.name}": getattr(self, f.name) for f in fields(self)}
 

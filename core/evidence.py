@@ -21,6 +21,8 @@ KINDS: tuple[Kind, ...] = ("chat", "image")
 # What differs between two answers of one contender: chance, and the pictures a drawing started from.
 NOT_SETTINGS = ("seed", "batch", "image", "mask")
 LEAST_VOTES = 10
+# In the order of the alphabet: votes of one moment are put in the same order wherever they are read.
+OUTCOMES = ("both_bad", "left", "right", "tie")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,36 +63,23 @@ class Style(NamedTuple):
     bold: int
 
 
-class SharedVote(NamedTuple):
-    """A vote on an item that several reviewers voted on. `left` and `right` are numbers of `Votes.contenders`.
-
-    `at` counts seconds since 1970 in UTC; `scores` is the column of that name as JSON.
-    """
-
-    item: str
-    rater: str
-    left: int
-    right: int
-    outcome: str
-    at: float
-    scores: str | None
-
-
-class Habits(NamedTuple):
-    """What one reviewer (None: those without a name) did, counted: votes, those with a winner (`decided`), how often it was
-    the left side, how often lengths differed (`unequal`), how often the longer won then, and the median time in seconds."""
-
-    rater: str | None
-    votes: int
-    decided: int
-    left: int
-    unequal: int
-    longer: int
-    seconds: float | None
+# Item, reviewer, left and right contender as numbers (-1: not known), the outcome's place in `OUTCOMES`, seconds since 1970
+# in UTC, seconds taken (-1: not known), characters of the left and of the right answer (-1: none).
+Ballot = tuple[int, int, int, int, int, float, float, int, int]
+# Item, reviewer, left, right, seconds since 1970, and the column `scores` as JSON.
+Scored = tuple[int, int, int, int, float, str]
 
 
 # Left and right contender, 1 where left won, 0 right, 0.5 nobody; then the style of the left and of the right answer.
 Duel = tuple[int, int, float, int, int, int, int, int, int, int, int]
+
+
+class Measured(NamedTuple):
+    """Medians; None where nothing was measured. `seconds` is a whole answer's, or a picture's."""
+
+    first_token_s: float | None = None
+    tokens_per_s: float | None = None
+    seconds: float | None = None
 
 
 class Tally(NamedTuple):
@@ -121,12 +110,20 @@ class Votes(Protocol):
         """Every comparison whose makers are known, with what the answers look like, in batches."""
         ...
 
-    def shared(self, wanted: VoteFilter) -> Iterator[Sequence[SharedVote]]:
-        """The comparisons of items that several reviewers voted on, makers known, the votes of an item in one batch."""
+    def ballots(self, wanted: VoteFilter) -> Iterator[Sequence[Ballot]]:
+        """Every comparison as who said what on which item, in batches."""
         ...
 
-    def habits(self, wanted: VoteFilter) -> Sequence[Habits]:
-        """What each reviewer did, the busiest first."""
+    def scored(self, wanted: VoteFilter) -> Iterator[Sequence[Scored]]:
+        """The comparisons that answer questions of a rubric, in batches."""
+        ...
+
+    def raters(self) -> Mapping[int, str]:
+        """Every reviewer by number, under the name on their newest vote."""
+        ...
+
+    def measured(self, makers: Sequence[int]) -> Measured:
+        """Medians of what engines measured of these makers' answers, whatever is filtered."""
         ...
 
     def days(self, wanted: VoteFilter) -> Sequence[tuple[date, int]]:
@@ -140,12 +137,13 @@ class Votes(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a contender beside its votes; None is unknown. Seconds, tokens per second, bytes."""
+    """What is known of a contender beside its votes; None is unknown. Bytes; medians of seconds and tokens per second."""
 
     parameters: int | None = None
     memory_bytes: int | None = None
     first_token_s: float | None = None
     tokens_per_s: float | None = None
+    picture_s: float | None = None
     price: str | None = None
 
 
@@ -194,6 +192,7 @@ class Standing:
             "memory_bytes": self.facts.memory_bytes,
             "first_token_s": self.facts.first_token_s,
             "tokens_per_s": self.facts.tokens_per_s,
+            "picture_s": self.facts.picture_s,
             "price": self.facts.price,
         }
 

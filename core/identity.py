@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
+import unicodedata
 from datetime import UTC, datetime
 
 from core.errors import UserInputError
@@ -14,6 +16,35 @@ def pseudonym(secret: str, visitor: str) -> str | None:
     if not visitor:
         return None
     return "r-" + hmac.new(secret.encode(), visitor.encode(), hashlib.sha256).hexdigest()[:16]
+
+
+_SIGNED = re.compile(r".* \((r-[0-9a-f]{16})\)", re.DOTALL)
+MOST_NAME = 40
+
+
+def signed(name: str, code: str) -> str:
+    """A reviewer with the name they chose. The pseudonym stays behind it: two of one name are still two, and it proves who
+    may take a row back."""
+    return f"{name} ({code})" if name else code
+
+
+def code_of(rater: str) -> str:
+    """The pseudonym of a reviewer as a row names them, with or without a name of their own."""
+    match = _SIGNED.fullmatch(rater)
+    return match[1] if match else rater
+
+
+def checked_name(name: str) -> str:
+    """A name a reviewer may choose, without what surrounds it; "" is none. Raises `UserInputError`."""
+    name = " ".join(unicodedata.normalize("NFC", name).split())
+    # Cc and Cf hold what changes the direction of text or cannot be seen.
+    odd = any(unicodedata.category(one) in ("Cc", "Cf", "Cs", "Co", "Cn") or one in "()<>" for one in name)
+    if len(name) > MOST_NAME or odd or re.match(r"r-[0-9a-f]{4,}", name):
+        raise UserInputError(
+            f"A name has at most {MOST_NAME} letters, digits, blanks and ordinary signs, no brackets, and is no pseudonym "
+            "(r-…)."
+        )
+    return name
 
 
 def owner_of(secret: str, visitor: str) -> str:

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from backends.evidence.service import EvidenceOf
-from backends.feedback.verdicts import SqliteVotes, keep, prepare
+from backends.feedback.verdicts import keep, prepare
+from backends.feedback.votes import SqliteVotes
 from core.dataset import Config, Row
 from core.feedback import StoredRow
 

@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from backends.feedback.verdicts import SqliteVotes, keep, prepare
+from backends.feedback.verdicts import keep, prepare
+from backends.feedback.votes import SqliteVotes
 from core.dataset import COLUMNS, Config
 from core.errors import FeedbackError, UserInputError
 from core.feedback import StoredRow

@@ -22,6 +22,11 @@ T = TypeVar("T")
 REMEMBERED = 32
 
 
+def _together(measured: Facts, known: Facts) -> Facts:
+    """What was measured of the answers, and what is known of the model beside them."""
+    return replace(measured, parameters=known.parameters, memory_bytes=known.memory_bytes, price=known.price)
+
+
 def _nothing_known(model: str, revision: str | None) -> Facts:
     return Facts()
 
@@ -62,7 +67,7 @@ class EvidenceOf:
             return replace(
                 found,
                 standings=tuple(
-                    replace(row, facts=self._facts(row.model, row.revision)) if row.model else row
+                    replace(row, facts=_together(row.facts, self._facts(row.model, row.revision))) if row.model else row
                     for row in found.standings
                 ),
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import exp, factorial
 from typing import TYPE_CHECKING
 
 from backends.evidence.rating import POINTS, PRIOR_TIES, SMOOTHING, bounds, points
@@ -25,6 +26,8 @@ NAMES = ("length", "headers", "lists", "bold")
 # From so many votes on one step from the whole fit is the resampled fit, to less than a tenth of a point.
 ONE_STEP = 50_000
 ENOUGH = 1e-7
+# The chance that a Poisson variable of mean 1 is n at most; beyond these it is one in ten million.
+_POISSON = tuple(sum(exp(-1) / factorial(k) for k in range(n + 1)) for n in range(10))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +80,11 @@ def controlled(duels: Duels, rounds: int, progress: Callable[[int, int], None], 
     best, inverse = model.fit(whole)
     rng = np.random.default_rng(seed)
     sample = np.empty((rounds, len(best)))
+    slope_at_best = model.slopes(best) if votes >= ONE_STEP else None
     for number in range(rounds):
-        drawn = np.concatenate([rng.poisson(1.0, votes), rng.poisson(SMOOTHING, extra)]).astype(np.float64)
-        if votes >= ONE_STEP:
-            sample[number] = best + inverse @ model.slope(drawn, best)
+        drawn = np.concatenate([_times_drawn(rng, votes), rng.poisson(SMOOTHING, extra)]).astype(np.float64)
+        if slope_at_best is not None:
+            sample[number] = best + inverse @ slope_at_best(drawn)
         else:
             sample[number], _ = model.fit(drawn, best)
         progress(number + 1, rounds)
@@ -95,6 +99,15 @@ def controlled(duels: Duels, rounds: int, progress: Callable[[int, int], None], 
         if spread[n] > 0
     )
     return Controlled(points(best[: duels.size]), low, high, effects)
+
+
+def _times_drawn(rng: np.random.Generator, votes: int) -> Numbers:
+    """How often each vote is drawn: Poisson with mean 1, by a table of 65,536 entries, which is six times as fast."""
+    import numpy as np
+
+    table = np.searchsorted(_POISSON, np.arange(2**16) / 2**16, side="right")
+    drawn: Numbers = table[rng.integers(0, 2**16, votes, dtype=np.uint16)]
+    return drawn
 
 
 class _Model:
@@ -141,12 +154,21 @@ class _Model:
 
     def slope(self, weights: Array, at: Array) -> Array:
         """Uphill direction of the log likelihood and of the tie with the hidden opponent."""
+        return self.slopes(at)(weights)
+
+    def slopes(self, at: Array) -> Callable[[Array], Array]:
+        """`slope` at one point for many weights."""
         import numpy as np
 
-        missing = weights * (self.won - self._chance(at))
+        surprise = self.won - self._chance(at)
         hidden = PRIOR_TIES * (0.5 - 1 / (1 + np.exp(-at[: self.size])))
-        makers = np.bincount(self.left, missing, self.size) - np.bincount(self.right, missing, self.size) + hidden
-        return np.concatenate([makers, self.looks.T @ missing - PRIOR_TIES * at[self.size :]])
+
+        def slope(weights: Array) -> Array:
+            missing = weights * surprise
+            makers = np.bincount(self.left, missing, self.size) - np.bincount(self.right, missing, self.size) + hidden
+            return np.concatenate([makers, self.looks.T @ missing - PRIOR_TIES * at[self.size :]])
+
+        return slope
 
     def _curvature(self, at: Array, weights: Array) -> Array:
         import numpy as np

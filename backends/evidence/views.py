@@ -22,7 +22,7 @@ CONFIG_OF: dict[View, Config] = {
     "images": "image_preferences",
 }
 _NAMESPACE = uuid5(NAMESPACE_URL, "proving-ground/export")
-_MAKER = ("model", "revision", "adapter", "settings")
+_MAKER = ("model", "revision", "adapter", "settings", "timings")
 
 
 def rows_of(source: RowSource, order: ExportOrder) -> Iterator[Columns]:

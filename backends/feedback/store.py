@@ -13,7 +13,8 @@ from backends.feedback.database import Database
 from backends.feedback.encoding import encode
 from backends.feedback.outbox import Outbox
 from backends.feedback.pictures import keep
-from backends.feedback.verdicts import SqliteVotes, behind, catch_up, keep_in_order, prepare
+from backends.feedback.verdicts import behind, catch_up, keep_in_order, prepare
+from backends.feedback.votes import SqliteVotes
 from core.consent import Consent
 from core.dataset import Config, Row
 from core.errors import NotSaved, UserInputError

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
 from backends.evidence.agreement import agreement, alpha_of, percent_of, share
@@ -55,16 +56,15 @@ def test_alpha_is_the_one_of_the_handbook() -> None:
         "C": ["*", "3", "3", "3", "2", "3", "4", "2", "2", "5", "1", "*"],
         "D": ["1", "2", "3", "3", "2", "4", "4", "1", "2", "5", "1", "*"],
     }
-    said = {
-        str(unit): {rater: values[unit] for rater, values in told.items() if values[unit] != "*"} for unit in range(12)
-    }
-    assert alpha_of(said) == pytest.approx(0.743, abs=0.0005)
+    said = [[values[unit] for values in told.values()] for unit in range(12)]
+    counts = np.array([[answers.count(value) for value in "12345"] for answers in said])
+    assert alpha_of(counts) == pytest.approx(0.743, abs=0.0005)
 
 
 def test_percent_counts_pairs_of_reviewers() -> None:
-    assert percent_of({"1": {"a": "x", "b": "x", "c": "y"}, "2": {"a": "x"}}) == pytest.approx(1 / 3)
-    assert percent_of({"1": {"a": "x"}}) is None
-    assert alpha_of({"1": {"a": "x", "b": "x"}}) is None
+    assert percent_of(np.array([[2, 1], [1, 0]])) == pytest.approx(1 / 3)
+    assert percent_of(np.array([[1, 0]])) is None
+    assert alpha_of(np.array([[2, 0]])) is None
 
 
 def test_the_same_winner_on_the_other_side_is_agreement() -> None:

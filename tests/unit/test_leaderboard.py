@@ -13,7 +13,7 @@ from backends.evidence.board import leaderboard
 from backends.evidence.rating import Meetings, bounds, points, rate, resampled
 from backends.evidence.style import Duels, controlled
 from core.dataset import Contender
-from core.evidence import Duel, Merge, Style, Tally, VoteFilter
+from core.evidence import Duel, Measured, Merge, Style, Tally, VoteFilter
 
 PLAIN = VoteFilter()
 
@@ -46,6 +46,9 @@ class ListedVotes:
         for left, right, outcome, *styles in self.votes:
             looks = [style or Style(0, 0, 0, 0) for style in styles]
             yield [(left, right, won.get(outcome, 0.5), *looks[0], *looks[1])]
+
+    def measured(self, makers: Sequence[int]) -> Measured:
+        return Measured(first_token_s=0.5, seconds=2.0)
 
     def days(self, wanted: VoteFilter) -> Sequence[tuple[date, int]]:
         return []
@@ -243,3 +246,18 @@ def test_style_control_survives_straight_wins() -> None:
     board = leaderboard(ListedVotes([A, B], [(0, 1, "left", *looks[0])] * 4), PLAIN, Merge(), style=True, rounds=30)
     assert np.isfinite([s.rating for s in board.standings]).all()
     assert [s.rank for s in board.standings] == [None, None]
+
+
+def test_what_engines_measured_stands_beside_the_rating() -> None:
+    votes = ListedVotes([maker("a"), maker("b")], times(3, 0, 1, "left"))
+    chat, image = (leaderboard(votes, VoteFilter(kind), Merge()).standings[0].facts for kind in ("chat", "image"))
+    assert (chat.first_token_s, chat.tokens_per_s, chat.picture_s) == (0.5, None, None)
+    assert (image.first_token_s, image.picture_s) == (None, 2.0)
+
+
+def test_the_quick_draw_is_poisson_with_mean_one() -> None:
+    from backends.evidence.style import _times_drawn
+
+    drawn = _times_drawn(np.random.default_rng(0), 1_000_000)
+    assert (drawn.mean(), drawn.var()) == pytest.approx((1, 1), abs=0.01)
+    assert np.bincount(drawn, minlength=4)[:4] / len(drawn) == pytest.approx([0.3679, 0.3679, 0.1839, 0.0613], abs=0.002)

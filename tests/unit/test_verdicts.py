@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
+from backends.evidence.agreement import agreement
 from core.chat import Message
 from core.comparison import item_of
 from core.dataset import ComparisonRow, Contender
 from core.evidence import Style, VoteFilter, style_of
+from core.identity import signed
 from tests.contract.outbox_rows import comparison, open_store, provenance
+from tests.fake_evidence import RowsInMemory
+from tests.fakes import FakeStore
 
 A = Contender("org/a", "a" * 40, None, '{"seed": 1, "temperature": 0.5}')
 A_AGAIN = Contender("org/a", "a" * 40, None, '{"seed": 2, "temperature": 0.5}')
@@ -120,11 +126,14 @@ def test_habits_are_counted_for_each_reviewer(store) -> None:
         vote("right", rater="ada"), vote("tie", rater="ada", decision_seconds=100.0),
         vote("both_bad", rater="bob"), vote("left", rater=None, decision_seconds=2.0),
     ])  # fmt: skip
-    ada, nobody, bob = store.votes().habits(VoteFilter())
-    assert ada == ("ada", 5, 4, 3, 4, 3, 6.5)
-    assert bob == ("bob", 1, 0, 0, 0, 0, None)
-    assert nobody == (None, 1, 1, 1, 1, 1, 2.0)
-    assert store.votes().habits(VoteFilter("image")) == []
+    found = agreement(store.votes(), VoteFilter())
+    assert [(one.rater, one.votes, one.left.count, one.left.total, one.seconds) for one in found.raters] == [
+        ("ada", 5, 3, 4, 6.5),
+        ("bob", 1, 0, 0, None),
+    ]
+    # Who gave no name counts in the collection, and is nobody of whom something could be told.
+    assert (found.votes, found.left.count, found.left.total, found.longer.count, found.longer.total) == (7, 4, 5, 4, 5)
+    assert agreement(store.votes(), VoteFilter("image")).votes == 0
 
 
 def test_rows_an_older_version_left_uncounted_are_counted(store) -> None:
@@ -174,16 +183,61 @@ def test_style_counts_markdown_outside_code() -> None:
     assert style_of(" " * 200_000 + "**" * 200_000 + "\n" * 200_000 + "`" * 100_000).length == 900_000
 
 
-def test_shared_votes_are_those_of_items_that_two_reviewers_voted_on(store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("backends.feedback.verdicts.ITEMS_TOGETHER", 1)
+def test_only_items_that_two_known_reviewers_voted_on_can_agree(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backends.feedback.votes.BATCH", 2)
     store.save([
         vote(item="1", rater="ada"), vote(item="1", rater="bob"), vote(item="2", rater="ada"), vote(item="2", rater="ada"),
         vote(item="3", rater=None), vote(item="3", rater="bob"), vote(rater="ada"), vote(rater="bob"),
         vote(item="4", rater="ada"), vote(item="4", rater="cyd", leaked=True), vote(item="1", rater="eve", left=Contender()),
     ])  # fmt: skip
 
-    def told(wanted: VoteFilter) -> list[list[tuple[str, str]]]:
-        return [sorted((one.item, one.rater) for one in batch) for batch in store.votes().shared(wanted)]
+    def told(wanted: VoteFilter) -> tuple[int, int]:
+        found = agreement(store.votes(), wanted).overall
+        return found.items, found.votes
 
-    assert told(VoteFilter()) == [[("1", "ada"), ("1", "bob")]]
-    assert told(VoteFilter(leaked=True)) == [[("1", "ada"), ("1", "bob")], [("4", "ada"), ("4", "cyd")]]
+    assert told(VoteFilter()) == (1, 2)
+    assert told(VoteFilter(leaked=True)) == (2, 4)
+
+
+def timed(**measured: float) -> Contender:
+    """A with what an engine measured of one answer."""
+    return replace(A, timings=json.dumps(measured))
+
+
+def test_medians_of_what_engines_measured_follow_the_votes_there_are(store) -> None:
+    rows = [vote(left=timed(first_token_s=seconds, tokens_per_s=100.0)) for seconds in (0.2, 0.3, 9.0)]
+    store.save(
+        [*rows, vote(), vote(right=replace(B, timings="no JSON")), vote(right=replace(B, timings='{"seconds": 0}'))]
+    )
+    votes = store.votes()
+    number = {maker.model: one for one, maker in votes.contenders().items()}
+    found = votes.measured([number["org/a"]])
+    assert found.first_token_s == pytest.approx(0.3, rel=0.006) and found.tokens_per_s == pytest.approx(100, rel=0.006)
+    assert found.seconds is None
+    assert votes.measured([number["org/b"]]) == (None, None, None) == votes.measured([])
+    store.withdraw(rows[2].provenance.id)
+    store.withdraw(rows[1].provenance.id)
+    assert votes.measured(list(number.values())).first_token_s == pytest.approx(0.2, rel=0.006)
+
+
+def test_a_reviewer_is_one_whatever_name_they_chose(store) -> None:
+    code = "r-0123456789abcdef"
+    store.save([
+        vote(rater=code, created_at="2026-01-01T00:00:00+00:00"),
+        vote(rater=signed("Ada", code), created_at="2026-01-02T00:00:00+00:00"),
+        vote(rater="r-ffffffffffffffff"),
+    ])  # fmt: skip
+    votes = store.votes()
+    assert votes.people("chat")[0] == [f"Ada ({code})", "r-ffffffffffffffff"]
+    for asked in (code, f"Ada ({code})", f"Eve ({code})"):
+        assert sum(tally.times for tally in votes.tallies(VoteFilter(rater=asked))) == 2
+    assert [(one.rater, one.votes) for one in agreement(votes, VoteFilter()).raters] == [
+        (f"Ada ({code})", 2),
+        ("r-ffffffffffffffff", 1),
+    ]
+
+
+def test_an_outcome_of_somebody_else_s_dataset_is_not_counted() -> None:
+    store = FakeStore()
+    store.save([vote(), vote("maybe")])
+    assert sum(tally.times for tally in RowsInMemory(store).votes().tallies(VoteFilter())) == 1
