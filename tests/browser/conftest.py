@@ -51,7 +51,7 @@ def page(context: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Pa
     made = context.new_page()
     problems: list[str] = []
     loads: list[Page] = []
-    made.on("domcontentloaded", loads.append)
+    made.on("domcontentloaded", lambda loaded: loads.append(loaded))
     made.on("pageerror", lambda error: problems.append(f"script error: {error}"))
     made.on(
         "console",
