@@ -27,12 +27,14 @@ from backends.evidence.service import EvidenceOf
 from backends.feedback.build import build_feedback, is_ephemeral
 from backends.gallery.store import SqlitePictures
 from backends.hub.catalog import Catalog
+from backends.hub.disk_cache import DiskCache
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
 from backends.hub_client import install_timeouts
 from backends.identity import secret_of
 from backends.image.build import build_images
 from backends.image.safety import SafetySettings
+from backends.machine import ThisMachine
 from backends.router import build_chat
 from components.chip import chip
 from components.theme import STYLESHEET, head, theme
@@ -83,6 +85,7 @@ def build_services(settings: Settings) -> Services:
     """Construct every service from the settings. Touches the data folder, not the network."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     install_timeouts()
+    machine = ThisMachine(zero_gpu=settings.zero_gpu)
     chat = build_chat(
         data_dir=settings.data_dir,
         chat_model=settings.chat_model,
@@ -94,9 +97,14 @@ def build_services(settings: Settings) -> Services:
         remote_token=settings.remote_token,
         local_only=settings.local_only,
         catalog=lambda folders: Catalog(
-            HubModels(settings.endpoint, settings.token), LocalModels((*folders, *image_folders()))
+            HubModels(settings.endpoint, settings.token),
+            LocalModels((*folders, *image_folders())),
+            machine=machine,
+            kept=DiskCache(settings.data_dir / "hub-cache"),
         ),
     )
+    if (remote := chat.remote) is not None:
+        machine.serves_from(remote.host, lambda: [ref.repo_id for ref in remote.models()])
     images = build_images(
         data_dir=settings.data_dir,
         image_model=settings.image_model,

@@ -18,6 +18,8 @@ LICENSE_CLASSES: tuple[LicenseClass, ...] = (
     "research-only",
     "unknown",
 )
+COMMERCIAL: tuple[LicenseClass, ...] = ("permissive", "copyleft", "use-restricted")
+"""The classes whose licences allow commercial use to everybody. Terms of one's own have to be read: they are not in it."""
 
 # The ids the Hub accepts in a card's `license`. `cc` names a family, from public domain to non-commercial: unknown.
 _BY_CLASS: Mapping[LicenseClass, str] = {

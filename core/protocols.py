@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -19,7 +19,7 @@ from core.card_parts import (
     Sized,
     Template,
 )
-from core.catalog import ModelCard, SearchPage, SearchQuery
+from core.catalog import ModelCard, ModelSummary, SearchPage, SearchQuery
 from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply
 from core.consent import Consent
 from core.dataset import Config, Row
@@ -177,6 +177,14 @@ class HubCatalog(Protocol):
         """Rows within the deadline; never hangs, never raises for an unreachable Hub when `source` is auto."""
         ...
 
+    def pages(self, query: SearchQuery, cancelled: Callable[[], bool] = ...) -> Iterator[SearchPage]:
+        """As `search`, again after every page of the Hub's that arrives; ends early when `cancelled` says so."""
+        ...
+
+    def measure(self, rows: Sequence[ModelSummary], cancelled: Callable[[], bool] = ...) -> Iterator[ModelSummary]:
+        """Those of `rows` whose memory was "about", counted with their config.json, as it becomes known."""
+        ...
+
     def resolve(self, repo_id: str, revision: str = "") -> ModelRef:
         """The commit that a branch, tag or short commit means now; "" is the default branch."""
         ...
@@ -248,6 +256,14 @@ class FeedbackStore(Protocol):
 
     def agree(self, rater: str, version: str) -> None:
         """Record the agreement; `UserInputError` when the text has changed since it was shown."""
+        ...
+
+    def name_of(self, rater: str) -> str:
+        """The name this reviewer chose for their rows; "" when none."""
+        ...
+
+    def rename(self, rater: str, name: str) -> str:
+        """Put a name on this reviewer's rows from now on, "" none; returns it as rows will have it, or `UserInputError`."""
         ...
 
     def save(self, rows: Sequence[Row], taking_back: Sequence[str] = ()) -> Saved:

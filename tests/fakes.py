@@ -147,8 +147,19 @@ class FakeCatalog:
     def search(self, query: SearchQuery) -> SearchPage:
         self.queries.append(query)
         return SearchPage(
-            (summary(REF, "local"), summary(OTHER, "hub")), looked_at=2, complete=True, hub_reachable=True
+            (summary(REF, "local"), summary(OTHER, "hub")), looked_at=2, complete=True, hub_reachable=True, found=2
         )
+
+    def pages(self, query: SearchQuery, cancelled: Callable[[], bool] = lambda: False) -> Iterator[SearchPage]:
+        page = self.search(query)
+        yield replace(page, more_coming=True)
+        yield page
+
+    def measure(
+        self, rows: Sequence[ModelSummary], cancelled: Callable[[], bool] = lambda: False
+    ) -> Iterator[ModelSummary]:
+        for row in rows:
+            yield replace(row, memory_bytes=300_000_000, memory_exact=True, memory_note="300 MB = weights and cache")
 
     def resolve(self, repo_id: str, revision: str = "") -> ModelRef:
         for ref in (REF, OTHER):
@@ -181,6 +192,14 @@ class FakeStore:
         self.withdrawn: list[str] = []
         self.consent = consent
         self.agreements: set[tuple[str, str]] = set()
+        self.names: dict[str, str] = {}
+
+    def name_of(self, rater: str) -> str:
+        return self.names.get(rater, "")
+
+    def rename(self, rater: str, name: str) -> str:
+        self.names[rater] = checked_name(name)
+        return self.names[rater]
 
     def agreed(self, rater: str | None) -> bool:
         return self.consent is None or (rater or "", self.consent.version) in self.agreements
@@ -220,7 +239,7 @@ class FakeStore:
     def find(self, query: RowQuery, limit: int = 20) -> FoundRows:
         def fits(columns: dict[str, object]) -> bool:
             return (
-                query.rater in (None, columns["rater"])
+                (query.rater is None or code_of(query.rater) == code_of(str(columns["rater"])))
                 and query.source in ("", columns["source"])
                 and query.outcome in ("", columns.get("outcome"))
                 and query.comparison_id in ("", columns["comparison_id"])

@@ -10,7 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from backends.hub.front_matter import Readme, decoded, read_readme
-from backends.hub.rows import Row, mapping_of, text_of
+from backends.hub.rows import (
+    ADULT,
+    Row,
+    about_of,
+    bases_of,
+    languages_of,
+    mapping_of,
+    quantization_of,
+    text_of,
+    texts_of,
+)
 from backends.hub.safetensors_header import NotSafetensors, parameters_by_dtype
 from core.catalog import FileEntry, ModelSummary
 from core.licenses import license_of
@@ -63,15 +73,20 @@ class Folder:
     def row(self, ref: ModelRef, *, bundled: bool, gated: bool | None) -> Row:
         """The summary of this folder under the name `ref`."""
         metadata = self.readme.metadata if self.readme else {}
+        config = self.config or {}
         stated = license_of(metadata)
         names = {entry.path for entry in self.files}
         library = next((library for file, library in _LIBRARY_BY_FILE if file in names), None)
         known = bool(self.files)
+        tags = self.tags
+        bases, relation = bases_of(tags, metadata)
+        if "adapter_config.json" in names and "config.json" not in names:
+            relation = "adapter"
         summary = ModelSummary(
             repo_id=ref.repo_id,
             revision=ref.revision,
             source="local",
-            task=text_of(metadata.get("pipeline_tag")) or task_of((self.config or {}).get("architectures")),
+            task=text_of(metadata.get("pipeline_tag")) or task_of(config.get("architectures")),
             library=text_of(metadata.get("library_name")) or library,
             license=stated.id,
             license_class=stated.license_class if self.readme else None,
@@ -80,8 +95,17 @@ class Folder:
             has_card=(self.readme is not None) if known else None,
             weights_formats=self.formats if known else None,
             bundled=bundled,
+            languages=languages_of(tags, metadata),
+            base_models=bases,
+            relation=relation,
+            datasets=texts_of(metadata.get("datasets")),
+            quantization=quantization_of(ref.repo_id, tags, self.config),
+            chat_template=bool((self.tokenizer or {}).get("chat_template")) if known else None,
+            custom_code=bool(config.get("auto_map")),
+            adult=ADULT in tags,
+            architecture=next(iter(texts_of(config.get("architectures"))), None),
         )
-        return Row(summary, self.tags)
+        return Row(summary, tags, about_of(metadata))
 
 
 def read_folder(path: Path) -> Folder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -14,6 +14,7 @@ from backends.hub.rows import Row
 from core.catalog import LocalFolder, SearchQuery
 from core.errors import NotPinnedError, UserInputError
 from core.refs import ModelRef
+from core.search_filter import select
 
 log = logging.getLogger(__name__)
 SCAN_SECONDS = 5.0
@@ -44,12 +45,19 @@ class LocalModels:
         self._scanned: tuple[float, tuple[LocalModel, ...]] | None = None
         self._read: dict[Path, tuple[tuple[int, int], Folder]] = {}
 
-    def find(self, query: SearchQuery) -> tuple[Row, ...]:
-        """Every row that fits the query: what came with the app first, then the newest."""
-        words = query.text.lower().split()
+    def rows(self) -> list[Row]:
+        """Every row: what came with the app first, then the newest."""
         models = sorted(self.models(), key=lambda model: (not model.bundled, not model.registered, -model.changed))
-        rows = (self.row(model) for model in models if model.registered or self._holds_weights(model))
-        return tuple(row for row in rows if _fits(row, query) and row.contains(words))
+        return [self.row(model) for model in models if model.registered or self._holds_weights(model)]
+
+    def find(self, query: SearchQuery) -> tuple[Row, ...]:
+        """Every row that fits the query, in that order."""
+        return select(self.rows(), query, ordered=True).rows
+
+    def config(self, repo_id: str, revision: str) -> Mapping[str, object] | None:
+        """config.json of a model that is here at exactly that commit."""
+        here = next((m for m in self.models() if (m.ref.repo_id, m.ref.revision) == (repo_id, revision)), None)
+        return self.folder(here).config if here else None
 
     def models(self) -> tuple[LocalModel, ...]:
         """Every model on this machine, registered folders first."""
@@ -86,7 +94,8 @@ class LocalModels:
 
     def row(self, model: LocalModel) -> Row:
         """The summary of one local model."""
-        return self.folder(model).row(model.ref, bundled=model.bundled, gated=False if model.bundled else None)
+        gated = False if model.bundled else None
+        return self.folder(model).row(model.ref, bundled=model.bundled, gated=gated)
 
     def _registered(self, folder: LocalFolder) -> LocalModel:
         # Folders are registered at start and prepared later, by a rename: what is there now is whole.
@@ -130,12 +139,3 @@ def _scan(cache_dir: Path | None) -> Iterator[LocalModel]:
                 changed=revision.last_modified,
                 signature=(len(revision.files), revision.size_on_disk),
             )
-
-
-def _fits(row: Row, query: SearchQuery) -> bool:
-    summary = row.summary
-    return (
-        query.task in ("", summary.task)
-        and query.library in ("", summary.library, *row.tags)
-        and query.author in ("", summary.repo_id.rpartition("/")[0])
-    )

@@ -1,64 +1,31 @@
-"""The models of the Hub: search, commits and the parts of a card."""
+"""The models of the Hub: commits and the parts of a card."""
 
 from __future__ import annotations
 
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from time import monotonic
 from typing import Any, TypeVar
 from urllib.parse import quote
 
 from backends.hub.deadline import Pending, start
 from backends.hub.errors import About
-from backends.hub.rows import Row, commit_of, row_of
+from backends.hub.lists import HubLists
+from backends.hub.rows import commit_of
 from backends.hub.session import HubSession, Params
-from core.catalog import SearchQuery, Sort
 from core.errors import HubError, HubUnreachable, RevisionGone
 from core.refs import COMMIT, ModelRef, check_repo_id, check_revision, shown
 
-SORT_KEYS: dict[Sort, str] = {
-    "trending": "trendingScore",
-    "downloads": "downloads",
-    "likes": "likes",
-    "created": "createdAt",
-    "updated": "lastModified",
-}
-# Exactly what a ModelSummary needs; files are left out because some repositories have thousands.
-EXPAND = (
-    "sha",
-    "pipeline_tag",
-    "library_name",
-    "tags",
-    "cardData",
-    "safetensors",
-    "gguf",
-    "downloads",
-    "likes",
-    "lastModified",
-    "gated",
-)
 # What a revision is resolved with: the commit, and what the plain record of a model does not hold.
 RESOLVED: Params = (("expand", "sha"), ("expand", "evalResults"), ("expand", "childrenModelCount"))
 INFO: Params = (("blobs", "true"), ("securityStatus", "true"))
 MOST_REFS = 500
 MOST_REMEMBERED = 200
 T = TypeVar("T")
-OVERSAMPLED_PAGE = 200
-MOST_PAGES = 5
 MOST_README_BYTES = 5_000_000
 MOST_CONFIG_BYTES = 2_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Rows of the Hub, and how far its list was read for them."""
-
-    rows: tuple[Row, ...]
-    looked_at: int
-    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,28 +60,9 @@ class HubModels:
     def __init__(self, endpoint: str, token: str | bool | None = None) -> None:
         self.session = self._session = HubSession(endpoint, token)
         self.endpoint = self._session.endpoint
+        self.lists = HubLists(endpoint, token)
         self._lock = threading.Lock()
         self._more: OrderedDict[tuple[str, str], Mapping[str, object]] = OrderedDict()
-
-    def find(self, query: SearchQuery, until: float) -> Found:
-        """Rows for a query: the Hub looks for one word in the id; further words are looked for in what it returns."""
-        words = query.text.lower().split()
-        asked = max(words, key=len, default="")
-        others = [word for word in words if word != asked]
-        size = OVERSAMPLED_PAGE if others else query.limit
-        rows: list[Row] = []
-        looked_at, complete = 0, False
-        try:
-            for entries, complete in self._pages(query, asked, size, until):
-                looked_at += len(entries)
-                rows += [row for raw in entries if (row := row_of(raw)) and row.contains(others)]
-                if complete or len(rows) >= query.limit:
-                    break
-        except HubUnreachable:
-            if not looked_at:
-                raise
-            complete = False  # What came before the deadline is worth showing; `looked_at` says how far it went.
-        return Found(tuple(rows[: query.limit]), looked_at, complete and len(rows) <= query.limit)
 
     def commit(self, repo_id: str, revision: str, until: float) -> str:
         """The commit a branch, tag or short commit means now; "" is the default branch."""
@@ -157,6 +105,11 @@ class HubModels:
             more = self._more.get((ref.repo_id, ref.revision), {})
         return HubParts(found, texts, None if isinstance(named, HubError) else named, more)
 
+    def config(self, repo_id: str, revision: str, until: float) -> Mapping[str, object] | None:
+        """config.json at a commit; None when there is none that can be read."""
+        found = _parsed(self._file(ModelRef(repo_id, revision), "config.json", MOST_CONFIG_BYTES, until))
+        return None if isinstance(found, HubError) else found
+
     def refs(self, repo_id: str, until: float) -> tuple[tuple[str, str], ...]:
         """Branches, then tags, each with the commit it points to now."""
         about = About(self.endpoint, repo_id)
@@ -173,27 +126,6 @@ class HubModels:
     def _file(self, ref: ModelRef, path: str, most: int, until: float) -> bytes | None:
         about = About(self.endpoint, ref.repo_id, ref.revision)
         return self._session.get_file(ref.repo_id, ref.revision, path, about=about, until=until, most=most)
-
-    def _pages(self, query: SearchQuery, asked: str, size: int, until: float) -> Iterator[tuple[list[object], bool]]:
-        params: Params | None = [
-            *([("search", asked)] if asked else []),
-            *([("author", query.author)] if query.author else []),
-            *([("filter", query.library)] if query.library else []),
-            *([("pipeline_tag", query.task)] if query.task else []),
-            ("sort", SORT_KEYS[query.sort]),
-            ("limit", str(size)),
-            *(("expand", name) for name in EXPAND),
-        ]
-        for _ in range(MOST_PAGES):
-            if params is None or monotonic() >= until:
-                return
-            answer = self._session.get_json("/api/models", params, about=About(self.endpoint), until=until)
-            if not isinstance(answer.data, list):
-                raise HubUnreachable(
-                    "What answered is not a Hub. Check HF_ENDPOINT, and whether the network wants a login first."
-                )
-            params = answer.next_params
-            yield answer.data, params is None
 
 
 def _info_path(repo_id: str, revision: str) -> str:

@@ -14,6 +14,7 @@ from time import monotonic, sleep
 import pytest
 
 from backends.hub.catalog import Catalog
+from backends.hub.disk_cache import DiskCache
 from backends.hub.errors import About
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
@@ -121,7 +122,9 @@ class TestSearch:
             "permissive",
             256,
         )
-        assert (row.downloads, row.likes, row.gated, row.runs_here, row.memory_bytes) == (1200, 7, False, None, None)
+        assert (row.downloads, row.likes, row.gated, row.runs_here, row.memory_exact) == (1200, 7, False, True, False)
+        assert row.memory_bytes is not None
+        assert row.memory_bytes >= 256 * 2
 
     def test_only_what_a_row_needs_is_asked(self, catalog: Catalog, hub: HubServer) -> None:
         catalog.search(SearchQuery(source="hub"))
@@ -155,29 +158,134 @@ class TestSearch:
     def test_several_words_are_looked_for_one_by_one(self, catalog: Catalog, hub: HubServer) -> None:
         """The Hub matches one substring of the id: asked for "image team tiny" as it is, it finds nothing."""
         page = catalog.search(SearchQuery(source="hub", text="image team tiny"))
+        assert names(page)[0] == "team/tiny-image"
+        assert (page.whole, page.rows[0].matched, page.complete) == (1, ("image", "team", "tiny"), True)
+        assert [len(row.matched) for row in page.rows] == [3, 2, 2, 1]
+        assert {request.first("search") for request in hub.sent("GET /api/models")} >= {"image", "team", "tiny"}
+        assert names(catalog.search(SearchQuery(source="hub", text="guarded license:other")))[0] == "team/guarded-chat"
+
+    def test_words_that_name_a_filter_are_asked_as_one(self, catalog: Catalog, hub: HubServer) -> None:
+        page = catalog.search(SearchQuery(source="hub", text="tiny text-to-image"))
         assert names(page) == ["team/tiny-image"]
-        assert page.complete is True
-        assert names(catalog.search(SearchQuery(source="hub", text="tiny text-to-image"))) == []
-        assert names(catalog.search(SearchQuery(source="hub", text="guarded license:other"))) == []
+        assert page.words == ("tiny",)
+        assert hub.sent("GET /api/models")[0].first("pipeline_tag") == "text-to-image"
+        assert names(catalog.search(SearchQuery(source="hub", text='tiny "text-to-image"')))[0] == "team/tiny-image"
+
+    def test_a_word_that_no_name_has_is_found_as_a_tag(self, hub: HubServer, local: LocalModels) -> None:
+        hub.add_model("org/plain", tags=["tickets"])
+        hub.add_model("org/other", tags=["else"])
+        page = catalog_of(hub.url, local).search(SearchQuery(source="hub", text="tickets"))
+        assert names(page) == ["org/plain"]
 
     def test_a_stream_that_is_cut_short_says_so(self, hub: HubServer, local: LocalModels) -> None:
         for number in range(20):
-            hub.add_model(f"org/common-{number:02}", tags=["rare"] if number > 17 else [])
+            hub.add_model(f"org/common-{number:02}", likes=20 - number)
         catalog = catalog_of(hub.url, local)
-        page = catalog.search(SearchQuery(source="hub", text="common rare", sort="likes"))
-        assert (page.rows, page.looked_at, page.complete) == ((), 15, False)
-        assert len(hub.sent("GET /api/models")) == 5
+        query = SearchQuery(source="hub", text="common", sort="likes", exclude=("common-0",), look_at=9)
+        page = catalog.search(query)
+        assert (page.rows, page.found, page.looked_at, page.complete) == ((), 0, 9, False)
+        further = catalog.search(replace(query, look_at=10_000))
+        assert (further.found, further.looked_at, further.complete) == (10, 20, True)
+
+    def test_looking_further_asks_for_no_page_twice(self, hub: HubServer, local: LocalModels) -> None:
+        for number in range(1, 13):
+            hub.add_model(f"org/common-{number:02}", downloads=number)
+        catalog = catalog_of(hub.url, local)
+        query = SearchQuery(source="hub", author="org", sort="downloads", runs_here=True, look_at=3)
+        assert catalog.search(query).looked_at == 3
+        assert len(hub.sent("GET /api/models")) == 1
+        assert catalog.search(replace(query, look_at=1000)).looked_at == 12
+        assert len(hub.sent("GET /api/models")) == 4, "four pages, one of them known"
+
+    def test_a_bound_ends_the_stream_that_is_sorted_by_it(self, hub: HubServer, local: LocalModels) -> None:
+        for number in range(1, 10):
+            hub.add_model(f"org/common-{number}", downloads=number)
+        page = catalog_of(hub.url, local).search(SearchQuery(source="hub", sort="downloads", min_downloads=8))
+        assert (names(page), page.complete, page.looked_at) == (["org/common-9", "org/common-8"], True, 3)
+
+    def test_what_is_not_for_everybody_is_left_out_and_counted(self, hub: HubServer, local: LocalModels) -> None:
+        hub.add_model("org/common-1", tags=["not-for-all-audiences"])
+        hub.add_model("org/common-2")
+        catalog = catalog_of(hub.url, local)
+        page = catalog.search(SearchQuery(source="hub", text="common"))
+        assert (names(page), page.adult_left_out) == (["org/common-2"], 1)
+        page = catalog.search(SearchQuery(source="hub", text="common", adult=True))
+        assert (len(page.rows), page.adult_left_out) == (2, 0)
+
+    def test_paging_shows_every_model_once(self, hub: HubServer, local: LocalModels) -> None:
+        for number in range(8):
+            hub.add_model(f"org/common-{number}", downloads=100 - number)
+        catalog = catalog_of(hub.url, local)
+        seen: list[str] = []
+        for offset in (0, 3, 6):
+            page = catalog.search(SearchQuery(source="hub", text="common", sort="downloads", limit=3, offset=offset))
+            seen += names(page)
+        assert seen == [f"org/common-{number}" for number in range(8)]
+        assert page.complete
 
     def test_pages_that_came_before_the_deadline_are_shown(self, hub: HubServer, local: LocalModels) -> None:
         for number in range(9):
-            hub.add_model(f"org/common-{number}", tags=["rare"])
+            hub.add_model(f"org/common-{number}")
         hub.fail_next("GET /api/models", Slow(0))
         hold = hub.fail_next("GET /api/models", Hold())
         page = catalog_of(hub.url, local, search_seconds=1).search(
-            SearchQuery(source="hub", text="common rare", limit=9)
+            SearchQuery(source="hub", text="common", limit=9, exclude=("nothing",))
         )
         assert (len(page.rows), page.looked_at, page.complete) == (3, 3, False)
+        assert page.notice is not None
+        assert "in time" in page.notice
         hold.release()
+
+    def test_rows_come_as_pages_arrive_and_end_when_nobody_waits(self, hub: HubServer, local: LocalModels) -> None:
+        for number in range(9):
+            hub.add_model(f"org/common-{number}")
+        hub.fail_next("GET /api/models", Slow(0))
+        hold = hub.fail_next("GET /api/models", Hold())
+        pages = catalog_of(hub.url, local, search_seconds=120).pages(
+            SearchQuery(source="hub", text="common", exclude=("nothing",)), hold.arrived.is_set
+        )
+        first = next(pages)
+        assert (len(first.rows), first.more_coming) == (3, True)
+        assert hold.arrived.wait(60)
+        last = list(pages)[-1]
+        assert (len(last.rows), last.complete) == (3, False)
+        hold.release()
+
+    def test_the_last_answer_is_shown_with_its_age_when_the_hub_is_gone(
+        self, hub: HubServer, local: LocalModels, tmp_path: Path
+    ) -> None:
+        hub.add_model("org/common", downloads=3, license="mit")
+        catalog = Catalog(HubModels(hub.url, False), local, kept=DiskCache(tmp_path / "kept"))
+        assert "org/common" in names(catalog.search(SearchQuery(text="common")))
+        hub.fail_next("GET /api/models", Status(503), times=None)
+        page = catalog.search(SearchQuery(text="common"))
+        assert names(page) == ["org/common"]
+        assert page.notice is not None
+        assert "error 503" in page.notice
+        assert "just now" in page.notice
+        assert page.rows[0].downloads == 3
+
+    def test_memory_is_counted_from_config_json_once_per_commit(
+        self, hub: HubServer, local: LocalModels, tmp_path: Path
+    ) -> None:
+        config = {
+            "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64,
+            "max_position_embeddings": 512,
+        }  # fmt: skip
+        for name in "abcde":
+            hub.add_model(f"org/common-{name}", {**model_files(name), "config.json": json.dumps(config).encode()})
+        catalog = Catalog(HubModels(hub.url, False), local, search_seconds=60, kept=DiskCache(tmp_path / "kept"))
+        rows = catalog.search(SearchQuery(source="hub", text="common")).rows
+        assert not any(row.memory_exact for row in rows)
+        exact = list(catalog.measure(rows))
+        assert sorted(row.repo_id for row in exact) == sorted(row.repo_id for row in rows)
+        assert all(row.memory_exact for row in exact)
+        width = 2 if "bfloat16" in (exact[0].memory_note or "") else 4
+        plain = (256 + 2 * 512 * 4 * (16 + 16)) * width
+        assert exact[0].memory_bytes == plain + int(plain * 0.05)
+        asked = len(hub.requests)
+        assert len(list(catalog.measure(rows))) == 5
+        assert len(hub.requests) == asked, "asked again for the same commits"
 
     def test_nothing_is_followed_to_another_host(self, hub: HubServer, local: LocalModels) -> None:
         """list_models follows `Link` as it is, with the token in the request."""
@@ -214,7 +322,7 @@ class TestSearch:
 
     def test_values_outside_the_vocabulary_never_reach_the_hub(self, catalog: Catalog, hub: HubServer) -> None:
         with pytest.raises(UserInputError):
-            catalog.search(SearchQuery(sort="params"))
+            catalog.search(SearchQuery(sort="stars"))  # type: ignore[arg-type]
         assert hub.sent("GET /api/models") == []
 
     @pytest.mark.parametrize(

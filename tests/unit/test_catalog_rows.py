@@ -27,6 +27,12 @@ FIELDS = [
     "lastModified",
     "gated",
     "siblings",
+    "config",
+    "createdAt",
+    "trendingScore",
+    "inferenceProviderMapping",
+    "description",
+    "sdk",
 ]
 
 
@@ -67,10 +73,7 @@ def test_what_the_hub_does_not_say_is_not_known():
     summary = row.summary
     assert {
         getattr(summary, name) for name in summary.__slots__ if name not in ("repo_id", "source", "kind", "bundled")
-    } == {
-        None,
-        "unknown",
-    }
+    } == {None, "unknown", (), "", False}
 
 
 def test_a_row_without_a_usable_name_is_left_out():

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from backends.hub.catalog import check_query, merged
-from backends.hub.remote import EXPAND, SORT_KEYS, Found
-from backends.hub.rows import Row
+from backends.hub.list_query import EXPAND, SORT_KEYS
+from backends.hub.lists import Found
+from backends.hub.searching import merged as merge
 from core.catalog import SORTS, ModelSummary, SearchQuery
 from core.errors import UserInputError
+from core.search_check import check_query
+from core.search_filter import Row, select
 from core.tasks import MODALITIES, TASKS, task_of
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -24,6 +26,10 @@ def found(*rows: Row, complete: bool = True) -> Found:
     return Found(rows, len(rows), complete)
 
 
+def merged(query: SearchQuery, hub: Found, local: list[Row]):
+    return merge(query, hub, select(local, replace(query, text=""), ordered=True))
+
+
 def names(page) -> list[str]:
     return [summary.repo_id for summary in page.rows]
 
@@ -31,9 +37,22 @@ def names(page) -> list[str]:
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"sort": "params"}, "trending, downloads, likes, created, updated"),
+        ({"sort": "stars"}, "trending, downloads, likes, created, updated"),
+        ({"kind": "paper"}, "model, dataset, space"),
+        ({"gated": "maybe"}, "any, yes, no"),
+        ({"relation": "cousin"}, "none, adapter, finetune"),
+        ({"license": "gpl-9"}, "not a licence id"),
+        ({"license_classes": ("commercial",)}, "permissive, copyleft"),
+        ({"weights_format": "zip"}, "safetensors, gguf"),
+        ({"quantization": "tiny"}, "gptq"),
+        ({"language": "English please"}, "code such as en"),
+        ({"base_model": "../x"}, "repository id"),
+        ({"paper": "attention"}, "arXiv"),
+        ({"updated_since": "yesterday"}, "2026-01-31"),
+        ({"min_params": 3, "max_params": 2}, "Widen"),
+        ({"min_likes": -1}, "between 0"),
         ({"sort": "trendingScore"}, "sort has to be one of"),
-        ({"source": "cache"}, "auto, hub or local"),
+        ({"source": "cache"}, "auto, hub, local"),
         ({"task": "chatting"}, "pipeline_tag"),
         ({"task": "<script>"}, "not a task"),
         ({"limit": 0}, "between 1 and 100"),
@@ -67,9 +86,11 @@ def test_tasks_are_named_once():
 def test_the_expand_list_is_one_the_hub_knows():
     from typing import get_args
 
-    from huggingface_hub.hf_api import ExpandModelProperty_T
+    from huggingface_hub.hf_api import ExpandDatasetProperty_T, ExpandModelProperty_T, ExpandSpaceProperty_T
 
-    assert set(EXPAND) <= set(get_args(ExpandModelProperty_T))
+    assert set(EXPAND["model"]) <= set(get_args(ExpandModelProperty_T))
+    assert set(EXPAND["dataset"]) <= set(get_args(ExpandDatasetProperty_T))
+    assert set(EXPAND["space"]) <= set(get_args(ExpandSpaceProperty_T))
 
 
 def test_local_models_stand_first_and_no_commit_twice():
