@@ -258,7 +258,17 @@ def build(services: Services) -> gr.Blocks:
         if evidence and evidence_view:
             evidence.wire(evidence_view, shared)
     demo.queue(max_size=200, default_concurrency_limit=8)
+    calm(demo)
     return demo
+
+
+def calm(demo: gr.Blocks) -> None:
+    """Let gradio's queue look for new events a hundred times a second, and for progress ten times.
+
+    By itself it looks a thousand times, all day long, and each look takes the interpreter from the model.
+    """
+    demo._queue.sleep_when_free = 0.01
+    demo._queue.progress_update_sleep_when_free = 0.1
 
 
 def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[object, str, str]:

@@ -15,7 +15,7 @@ from core.refs import ModelRef
 
 # A listener is woken at most this often between its first delta and the last: a browser needs no more, and every wake
 # takes a processor from the model.
-BATCH_SECONDS = 0.08
+BATCH_SECONDS = 0.1
 # How long an answer waits for its very first listener when the grace time is shorter.
 FIRST_LISTENER_SECONDS = 10.0
 MOST_KEPT = 256
