@@ -27,6 +27,7 @@ from backends.evidence.service import EvidenceOf
 from backends.feedback.build import build_feedback, is_ephemeral
 from backends.gallery.store import SqlitePictures
 from backends.hub.catalog import Catalog
+from backends.hub.details import Details
 from backends.hub.disk_cache import DiskCache
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
@@ -41,7 +42,7 @@ from components.theme import STYLESHEET, head, theme
 from core.address import Address
 from core.errors import AppError
 from core.evidence import Evidence
-from core.protocols import ChatRouter, FeedbackStore, HubCatalog, ImageRouter, PictureStore, RemoteModels
+from core.protocols import CardDetails, ChatRouter, FeedbackStore, HubCatalog, ImageRouter, PictureStore, RemoteModels
 from core.settings import Settings
 from pages.battle import BattlePage
 from pages.capture import CapturePage
@@ -79,6 +80,7 @@ class Services:
     pictures: PictureStore | None = None
     remote: RemoteModels | None = None
     evidence: Evidence | None = None
+    details: CardDetails | None = None
 
 
 def build_services(settings: Settings) -> Services:
@@ -150,6 +152,11 @@ def build_services(settings: Settings) -> Services:
             hub=HubExports(token=settings.token, endpoint=settings.endpoint) if settings.dataset else None,
             destination=lambda view: f"{settings.dataset}-{view}",
         ),
+        details=Details(
+            chat.catalog,
+            HubModels(settings.endpoint, settings.token),
+            LocalModels((*chat.folders, *image_folders())),
+        ),
     )
 
 
@@ -170,7 +177,7 @@ def build(services: Services) -> gr.Blocks:
     router, catalog, store = services.router, services.catalog, services.store
     frame = Frame(router, store)
     search = SearchPage(catalog)
-    card = CardPage(catalog, router, services.endpoint, services.images)
+    card = CardPage(catalog, router, services.endpoint, services.images, services.details)
     chat = ChatPage(router, store, services.secret)
     battle = BattlePage(router, store, services.secret, services.local_models)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None

@@ -140,6 +140,23 @@ def render_card(markdown: str, *, repo_id: str, revision: str, endpoint: str, ki
 
 
 _AWAY = 'target="_blank" rel="noopener noreferrer nofollow"'
+_HEADING = re.compile(r'<h([1-3])\b[^>]*\bid="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
+MOST_HEADINGS = 80
+
+
+def outline_of(html: str) -> str:
+    """The headings of a rendered card as a folded list of links; nothing for a card with fewer than three."""
+    found = _HEADING.findall(html)[:MOST_HEADINGS]
+    if len(found) < 3:
+        return ""
+    items = "".join(
+        f'<li class="pg-outline-{level}"><a href="#{id_}">{escape(unescape(_ANY_TAG.sub("", text)).strip()[:120])}</a></li>'
+        for level, id_, text in found
+    )
+    return f'<details class="pg-fold pg-outline"><summary>Outline ({len(found)})</summary><ul>{items}</ul></details>'
+
+
+_ANY_TAG = re.compile(r"<[^>]*>")
 
 
 def _cut(markdown: str) -> str:

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from html import escape
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import gradio as gr
 
 from components.api import expose
-from components.card_html import files_table, findings_list, metadata_table, render_card
+from components.card_html import files_table, metadata_table, outline_of, render_card
+from components.card_links import linked_to
+from components.card_panels import OPENS, evaluation_panel, facts_table, opens, snippets_panel, tree_panel, verdict_box
 from components.errors import shown_to_user
 from components.numbers import bytes_of
 from components.progress import progress_line
 from core.address import Address
 from core.arguments import check_types
+from core.card_parts import Children
 from core.catalog import ModelCard
 from core.errors import AppError, UserInputError
-from core.protocols import ChatRouter, HubCatalog, ImageRouter
+from core.origin_checks import successor_of
+from core.protocols import CardDetails, ChatRouter, HubCatalog, ImageRouter
 from core.refs import ModelRef, split_model
+from core.report import report_of
+from pages.card_asked import AskedParts, AskedView, follow, reset
+from pages.card_record import gathered, known_of, or_sentence, parts_of, record_of
 from pages.shared import Shared, show_card
 
 EMPTY = (
@@ -38,9 +49,15 @@ class CardView:
     use: gr.Button
     progress: gr.HTML
     findings: gr.HTML
+    tree: gr.HTML
+    evaluation: gr.HTML
     body: gr.HTML
     facts: gr.HTML
+    code: gr.HTML
+    sheet: gr.Button
+    sheet_files: gr.File
     shown: gr.State
+    asked: AskedView | None
 
 
 class Shown(NamedTuple):
@@ -49,22 +66,62 @@ class Shown(NamedTuple):
     head: Any
     use: Any
     progress: Any
-    findings: Any
-    body: Any
-    facts: Any
-    shown: Any
+    findings: Any = ""
+    tree: Any = ""
+    evaluation: Any = ""
+    body: Any = ""
+    facts: Any = ""
+    code: Any = ""
+    sheet: Any = gr.skip()
+    sheet_files: Any = gr.skip()
+    shown: Any = None
+
+
+SAME = Shown(*[gr.skip()] * len(Shown._fields))
+MOST_VISITORS = 5000
+
+
+class Latest:
+    """Which opening of a card is the newest of each visitor: one that was overtaken stops filling in the page."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._tickets: OrderedDict[str, str] = OrderedDict()
+
+    def enter(self, visitor: str) -> str:
+        """A ticket for a new opening; those before it are overtaken."""
+        ticket = uuid4().hex
+        with self._lock:
+            self._tickets[visitor] = ticket
+            self._tickets.move_to_end(visitor)
+            while len(self._tickets) > MOST_VISITORS:
+                self._tickets.popitem(last=False)
+        return ticket
+
+    def overtaken(self, visitor: str, ticket: str) -> bool:
+        """Whether the visitor has opened another card since."""
+        with self._lock:
+            return self._tickets.get(visitor, ticket) != ticket
 
 
 class CardPage:
-    """Reads one card at one commit."""
+    """Reads one card at one commit: its text first, then what takes longer, each part when it is there."""
 
     def __init__(
-        self, catalog: HubCatalog, router: ChatRouter, endpoint: str, images: ImageRouter | None = None
+        self,
+        catalog: HubCatalog,
+        router: ChatRouter,
+        endpoint: str,
+        images: ImageRouter | None = None,
+        details: CardDetails | None = None,
     ) -> None:
         self.catalog = catalog
         self.router = router
         self.images = images
         self.endpoint = endpoint
+        self.details = details
+        self.asked = AskedParts(details) if details else None
+        self._latest = Latest()
 
     def build(self) -> CardView:
         """Layout only."""
@@ -79,18 +136,35 @@ class CardPage:
             open_button = gr.Button("Open card", scale=0, min_width=120)
         with gr.Row(elem_classes="pg-card-grid"):
             with gr.Column(scale=7, min_width=320):
-                head = gr.HTML(EMPTY, elem_id="card-head")
-                findings = gr.HTML("", elem_id="card-findings")
+                head = gr.HTML(EMPTY, elem_id="card-head", js_on_load=OPENS)
+                findings = gr.HTML("", elem_id="card-findings", js_on_load=None)
+                tree = gr.HTML("", elem_id="card-tree", js_on_load=OPENS)
+                evaluation = gr.HTML("", elem_id="card-evaluation", js_on_load=None)
+                asked = self.asked.build() if self.asked else None
                 body = gr.HTML("", elem_id="card-body", js_on_load=None)
-            with gr.Column(scale=3, min_width=280):
+            with gr.Column(scale=3, min_width=280, elem_classes="pg-card-side"):
                 use = gr.Button("Use this model", variant="primary", visible=False, elem_id="use-model")
                 progress = gr.HTML("", elem_id="use-progress")
-                facts = gr.HTML("", elem_id="card-facts")
-        return CardView(which, open_button, head, use, progress, findings, body, facts, gr.State(None))
+                facts = gr.HTML("", elem_id="card-facts", js_on_load=None)
+                code = gr.HTML("", elem_id="card-code", js_on_load=None)
+                sheet = gr.Button("Make a fact sheet", visible=False, elem_id="card-sheet")
+                sheet_files = gr.File(
+                    label="Fact sheet: the page prints as it is, the JSON is the same for programs",
+                    visible=False,
+                    interactive=False,
+                    elem_id="card-sheet-files",
+                )
+        return CardView(
+            which, open_button, head, use, progress, findings, tree, evaluation, body, facts, code, sheet, sheet_files,
+            gr.State(None), asked,
+        )  # fmt: skip
 
     def wire(self, view: CardView, shared: Shared) -> None:
         """Events only."""
-        outputs = [view.head, view.use, view.progress, view.findings, view.body, view.facts, view.shown]
+        outputs = [
+            view.head, view.use, view.progress, view.findings, view.tree, view.evaluation, view.body, view.facts,
+            view.code, view.sheet, view.sheet_files, view.shown,
+        ]  # fmt: skip
         go = [shared.tabs, shared.opened, shared.address]
         gr.on(
             [view.which.submit, view.open.click],
@@ -100,9 +174,30 @@ class CardPage:
             api_visibility="private",
             show_progress="hidden",
         )
+        if view.asked and self.asked:
+            shared.opened.change(
+                self.fold, shared.opened, view.asked.parts(), api_visibility="private", show_progress="hidden",
+            )  # fmt: skip
+            view.shown.change(
+                self.fold_open, view.shown, view.asked.parts(), api_visibility="private", show_progress="hidden",
+                concurrency_limit=8,
+            )  # fmt: skip
+            self.asked.wire(view.asked, view.shown, shared)
+            view.sheet.click(
+                self.asked.sheet, view.shown, view.sheet_files, api_visibility="private", concurrency_limit=4
+            )
+        # A second card may be opened while the first still fills in: the first one stops.
         shared.opened.change(
-            self.show, shared.opened, outputs, api_visibility="private", show_progress="hidden", concurrency_limit=8
+            self.show,
+            shared.opened,
+            outputs,
+            api_visibility="private",
+            show_progress="hidden",
+            trigger_mode="multiple",
+            concurrency_limit=16,
         )
+        for panel in (view.head, view.tree):
+            panel.select(follow, None, go, api_visibility="private", show_progress="hidden")
         view.use.click(
             self.use,
             view.shown,
@@ -120,39 +215,102 @@ class CardPage:
                 raise UserInputError("Type a model id first: owner/name, or owner/name@commit.")
             return show_card(*split_model(which))
 
-    def show(self, place: Address) -> Iterator[Shown]:
-        """The card at `place`: a skeleton at once, then everything that is known."""
+    def fold(self) -> tuple[Any, ...]:
+        """Close what belonged to the card before."""
+        return reset(None)
+
+    def fold_open(self, shown: ModelRef | None) -> tuple[Any, ...]:
+        """What can be asked for of the card that is on the screen now."""
+        with shown_to_user():
+            if shown is None or self.details is None:
+                return reset(None)
+            try:
+                return reset(self.details.open(shown.repo_id, shown.revision))
+            except AppError:
+                # The page itself has said it.
+                return reset(None)
+
+    def show(self, place: Address, request: gr.Request) -> Iterator[Shown]:
+        """The card at `place`: a skeleton at once, the card's text next, and the rest as it becomes known."""
+        visitor = str(request.session_hash)
+        ticket = self._latest.enter(visitor)
+        for step in self._steps(place):
+            if self._latest.overtaken(visitor, ticket):
+                # The last thing said is said again when a stream ends: it must not be an older card.
+                yield SAME
+                return
+            yield step
+
+    def _steps(self, place: Address) -> Iterator[Shown]:
+        hidden = gr.Button(visible=False)
+        no_sheet = gr.File(value=None, visible=False)
         if not place.model:
-            yield Shown(EMPTY, gr.Button(visible=False), "", "", "", "", None)
+            yield Shown(EMPTY, hidden, "", sheet=hidden, sheet_files=no_sheet)
             return
-        name = escape(place.model)
+        name = f"<h2>{escape(place.model)}</h2>"
         skeleton = '<div class="pg-skeleton" aria-busy="true"><div></div><div></div><div></div><div></div></div>'
-        yield Shown(f"<h2>{name}</h2>", gr.Button(visible=False), "", skeleton, "", "", None)
+        yield Shown(name, hidden, "", skeleton, sheet=hidden, sheet_files=no_sheet)
         try:
-            ref = self.catalog.resolve(place.model, place.revision)
-            card = self.catalog.card(ref)
+            card = self._card(place.model, place.revision)
         except AppError as error:
             again = '<p class="pg-meta">Choose Open card to try again.</p>'
-            yield Shown(
-                f"<h2>{name}</h2>",
-                gr.skip(),
-                "",
-                f'<div class="pg-error">{escape(str(error))}</div>{again}',
-                "",
-                "",
-                None,
-            )
+            yield Shown(name, gr.skip(), "", f'<div class="pg-error">{escape(str(error))}</div>{again}')
             return
-        use, cost = self._use_button(ref)
-        yield Shown(
+        ref = ModelRef(card.repo_id, card.revision)
+        asked = parts_of(card, self.details) if self.details else {}
+        done: dict[str, Any] = {} if self.details else {"children": Children()}
+        report = report_of(card, known_of(card, done))
+        first = Shown(
             head_of(card, self.endpoint),
-            use,
-            cost,
-            findings_list(card.findings),
-            f'<h3 class="pg-said">What the author says</h3>{self._rendered(card)}',
-            facts_of(card),
+            gr.skip(),
+            "",
+            verdict_box(report, pending="lineage" in asked),
+            self._tree(card, done),
+            evaluation_panel(report.evaluations, None, report.sections),
+            f'<h3 class="pg-said">What the author says</h3>{self._body(card)}',
+            facts_of(card, self.endpoint),
+            snippets_of_card(card),
+            gr.Button(visible=self.details is not None),
+            gr.skip(),
             ref,
         )
+        yield first
+        use, cost, runs = self._use_button(ref)
+        yield SAME._replace(use=use, progress=cost)
+        yield from self._rest(card, asked, done, runs=runs)
+
+    def _rest(self, card: ModelCard, asked: dict[str, Any], done: dict[str, Any], *, runs: bool) -> Iterator[Shown]:
+        """Each part when it is there; all of them are asked at the same time."""
+        if not asked or self.details is None:
+            return
+        details = self.details
+        pool = ThreadPoolExecutor(len(asked), thread_name_prefix="card-part")
+        try:
+            running: dict[Future[Any], str] = {pool.submit(or_sentence, ask): name for name, ask in asked.items()}
+            while running:
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                done |= {running.pop(future): future.result() for future in finished}
+                report = report_of(card, known_of(card, done))
+                yield SAME._replace(
+                    findings=verdict_box(report, pending="lineage" in running.values()),
+                    tree=self._tree(card, done),
+                    evaluation=evaluation_panel(report.evaluations, done.get("checks"), report.sections),
+                )
+            children = done.get("children")
+            if not runs and isinstance(children, Children):
+                sized = or_sentence(lambda: details.quantised(children))
+                if sized is not None and not isinstance(sized, str):
+                    yield SAME._replace(tree=tree_panel(card, known_of(card, done).lineage, children, sized))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _card(self, repo_id: str, revision: str) -> ModelCard:
+        if self.details is not None:
+            return self.details.open(repo_id, revision)
+        return self.catalog.card(self.catalog.resolve(repo_id, revision))
+
+    def _tree(self, card: ModelCard, done: dict[str, Any]) -> str:
+        return tree_panel(card, known_of(card, done).lineage, done.get("children"))
 
     def use(self, shown: ModelRef | None) -> Iterator[tuple[Any, ...]]:
         """Fetch the model if need be, saying the bytes, then pin it and go where it is used: the chat, or Images."""
@@ -181,7 +339,7 @@ class CardPage:
             )
 
     def model_card(self, repo_id: str, revision: str = "main", kind: str = "model") -> dict[str, Any]:
-        """Read a model's card at one commit. What is not computed yet is null.
+        """Read a model's card at one commit: facts, findings, verdict, model tree, evaluations, files. Loads no weights.
 
         Args:
             repo_id: owner/name.
@@ -193,23 +351,12 @@ class CardPage:
             if kind != "model":
                 raise UserInputError("kind has to be model; cards of datasets and Spaces are not supported yet.")
             name, at = split_model(repo_id)
-            ref = self.catalog.resolve(name, at or ("" if revision == "main" else revision))
-            card = self.catalog.card(ref)
-            return {
-                "repo_id": card.repo_id,
-                "revision": card.revision,
-                "metadata": card.metadata,
-                "card_html": self._rendered(card),
-                "sections": None,
-                "findings": [asdict(finding) for finding in card.findings],
-                "verdict": None,
-                "lineage": None,
-                "evaluations": None,
-                # Not "path": gradio_client takes any record with that key for a file to download.
-                "files": [{"file": entry.path, "size": entry.size} for entry in card.files],
-                "gated": card.gated,
-                "papers": None,
-            }
+            card = self._card(name, at or ("" if revision == "main" else revision))
+            return record_of(gathered(card, self.details), self._rendered(card))
+
+    def _body(self, card: ModelCard) -> str:
+        html = self._rendered(card)
+        return outline_of(html) + html
 
     def _rendered(self, card: ModelCard) -> str:
         return render_card(card.markdown, repo_id=card.repo_id, revision=card.revision, endpoint=self.endpoint)
@@ -229,20 +376,21 @@ class CardPage:
         """Whether the model's files are a pipeline that draws; only its list of files is read."""
         return any(entry.path == "model_index.json" for entry in self.catalog.card(ref).files)
 
-    def _use_button(self, ref: ModelRef) -> tuple[Any, str]:
-        """The button, and under it what using the model would fetch, or why it cannot run here."""
+    def _use_button(self, ref: ModelRef) -> tuple[Any, str, bool]:
+        """The button, under it what using the model would fetch or why it cannot run here, and whether it runs."""
         try:
             plan = self._engine(ref).plan(ref)
         except AppError as error:
-            return gr.Button(visible=False), f'<div class="pg-error">{escape(str(error))}</div>'
+            return gr.Button(visible=False), f'<div class="pg-error">{escape(str(error))}</div>', False
         if plan.ready or not plan.download_bytes:
-            return gr.Button(
-                "Use this model", visible=True, interactive=True
-            ), '<p class="pg-meta">On this machine.</p>'
+            here = '<p class="pg-meta">On this machine.</p>'
+            return gr.Button("Use this model", visible=True, interactive=True), here, True
         size = bytes_of(plan.download_bytes)
+        files = f"{plan.files} {'file' if plan.files == 1 else 'files'}"
         return (
             gr.Button(f"Download {size} and use", visible=True, interactive=True),
-            f'<p class="pg-meta">{plan.files} {"file" if plan.files == 1 else "files"}, {size}, from {escape(plan.source)}. Only what inference needs.</p>',
+            f'<p class="pg-meta">{files}, {size}, from {escape(plan.source)}. Only what inference needs.</p>',
+            True,
         )
 
 
@@ -260,6 +408,8 @@ def head_of(card: ModelCard, endpoint: str) -> str:
             f'<a href="{escape(card.gated_link, quote=True)}" target="_blank" rel="noopener noreferrer">'
             "Ask for access on the Hub</a>, then open the card again.</p>"
         )
+    if successor := successor_of(card.metadata):
+        lines += f'<p class="pg-notice">The author names a newer version: {opens(successor)}.</p>'
     where = "On this machine" if card.source == "local" else escape(endpoint.partition("//")[2])
     return (
         f"<h2>{escape(card.repo_id)}</h2>"
@@ -268,9 +418,17 @@ def head_of(card: ModelCard, endpoint: str) -> str:
     )
 
 
-def facts_of(card: ModelCard) -> str:
-    """The card's metadata and files, folded where they are long."""
+def facts_of(card: ModelCard, endpoint: str) -> str:
+    """Facts, the card's metadata, what it is linked to, and its files, folded where they are long."""
+    linked = linked_to(card, endpoint)
     return (
-        f"<details open><summary>Metadata</summary>{metadata_table(card.metadata)}</details>"
-        f"<details open><summary>Files ({len(card.files)})</summary>{files_table(card.files)}</details>"
+        f"<details open><summary>Facts</summary>{facts_table(card)}</details>"
+        f"<details><summary>Metadata</summary>{metadata_table(card.metadata)}</details>"
+        + (f"<details open><summary>Linked</summary>{linked}</details>" if linked else "")
+        + f"<details open><summary>Files ({len(card.files)})</summary>{files_table(card.files)}</details>"
     )
+
+
+def snippets_of_card(card: ModelCard) -> str:
+    """Code for exactly this commit."""
+    return f'<h3 class="pg-head">Code for this commit</h3>{snippets_panel(card)}'

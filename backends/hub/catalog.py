@@ -102,12 +102,6 @@ class Catalog:
         card = hub_card(ref, parts, self._hub.endpoint)
         return replace(card, summary=replace(card.summary, source="local")) if here else card
 
-    def asked(self, ask: Callable[[], T]) -> T:
-        """What `ask` gets from the Hub; raises at once while the Hub is known not to answer."""
-        if error := self._circuit.reason:
-            raise error
-        return self._timed(ask)
-
     def _copy(self, here: LocalModel, why: str) -> ModelCard:
         return local_card(here, self._local.folder(here), (f"{why} This is the copy on this machine.",))
 

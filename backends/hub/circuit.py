@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from time import monotonic
+from typing import TypeVar
 
-from core.errors import HubError, RateLimited
+from core.errors import HubError, HubUnreachable, RateLimited
 
 SLOW_SECONDS = 1.0
+T = TypeVar("T")
 
 
 class Circuit:
@@ -26,6 +28,22 @@ class Circuit:
         """Why the Hub should be left alone now; None when it may be asked."""
         with self._lock:
             return self._reason if self._clock() < self._until else None
+
+    def asked(self, ask: Callable[[], T]) -> T:
+        """What `ask` gets from the Hub, minding how long it took; raises at once while the Hub should be left alone."""
+        if (reason := self.reason) is not None:
+            raise reason
+        started = self._clock()
+        try:
+            value = ask()
+        except (HubUnreachable, RateLimited) as error:
+            self.failed(error, self._clock() - started)
+            raise
+        except HubError:
+            self.answered()
+            raise
+        self.answered()
+        return value
 
     def failed(self, error: HubError, after_seconds: float) -> None:
         """Note a failure. A quick one (connection refused, a 500) changes nothing: asking again costs nothing."""

@@ -9,8 +9,8 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from backends.hub import headers, history, people, tree
-from backends.hub.catalog import Catalog
 from backends.hub.chat_template import rendered, special_tokens, template_of
+from backends.hub.circuit import Circuit
 from backends.hub.errors import About
 from backends.hub.front_matter import decoded
 from backends.hub.local import LocalModel, LocalModels
@@ -32,6 +32,7 @@ from core.card_parts import (
 from core.catalog import ModelCard
 from core.errors import HubError
 from core.lineage import parents_of
+from core.protocols import HubCatalog
 from core.refs import ModelRef, check_revision
 
 SECONDS = 8.0
@@ -47,16 +48,18 @@ class Details:
 
     def __init__(
         self,
-        catalog: Catalog,
+        catalog: HubCatalog,
         hub: HubModels,
         local: LocalModels,
         *,
         seconds: float = SECONDS,
         clock: Callable[[], float] = monotonic,
+        circuit: Circuit | None = None,
     ) -> None:
         self._catalog, self._hub, self._local = catalog, hub, local
         self._seconds = seconds
         self._clock = clock
+        self._circuit = circuit or Circuit()
         self._lock = threading.Lock()
         self._known: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
 
@@ -82,7 +85,9 @@ class Details:
         return self._once(key, lambda: self._answered(lambda: self._lineage(card)))
 
     def children(self, card: ModelCard) -> Children:
-        """The models made from this one."""
+        """The models made from this one. One that came with the app is known to nobody else."""
+        if self._registered(ModelRef(card.repo_id, card.revision)):
+            return Children()
         key = ("children", card.repo_id)
         return self._once(
             key, lambda: self._answered(lambda: tree.children(self._session, card.repo_id, self._seconds))
@@ -219,7 +224,7 @@ class Details:
 
     def _answered(self, ask: Callable[[], T]) -> T:
         """Ask the Hub unless it was found silent a moment ago: the page has several parts, and not each should wait."""
-        return self._catalog.asked(ask)
+        return self._circuit.asked(ask)
 
     def _once(self, key: Hashable, make: Callable[[], T]) -> T:
         now = self._clock()
