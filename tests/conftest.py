@@ -24,6 +24,8 @@ os.environ.update(
     HF_HOME=str(Path(os.environ.get("PYTEST_HF_HOME", "/tmp/proving-tests-hf"))),
     GRADIO_ANALYTICS_ENABLED="False",
     TOKENIZERS_PARALLELISM="false",
+    # Two-layer models are too small to share out: a second thread spends its time waiting for the first.
+    OMP_NUM_THREADS="1",
 )
 
 pytest_plugins = ("tests.hub_server.fixtures", "tests.transformers_server")

@@ -41,7 +41,9 @@ def running_app(
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    environment = {**os.environ, "PROVING_DATA_DIR": str(data_dir), "PORT": str(port), "PYTHONUNBUFFERED": "1", **env}
+    # The app itself runs the real model, on all cores as a user's does.
+    inherited = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment = {**inherited, "PROVING_DATA_DIR": str(data_dir), "PORT": str(port), "PYTHONUNBUFFERED": "1", **env}
     with log.open("ab") as output:
         process = subprocess.Popen([sys.executable, *program], cwd=ROOT, env=environment, stdout=output, stderr=output)
     try:
