@@ -11,6 +11,7 @@ from typing import Any
 from components.numbers import age_of, age_since
 from components.thumbnails import thumbnail
 from core.feedback import FeedbackStatus, FoundRows, StoredRow
+from core.identity import code_of
 from core.revision import choices
 
 MOST_SHOWN = 1_200  # characters of one text on a card; the row itself is whole
@@ -92,11 +93,12 @@ def marked_difference(text: str, other: str) -> str:
 
 def _card(row: StoredRow, votes_on: StoredRow, mine: str | None) -> str:
     values = row.columns
+    by = code_of(str(values.get("rater") or ""))
     head = [
         NAMES.get(row.config, row.config),
         str(values.get("source") or ""),
         age_since(_text(values.get("created_at"))) + " ago",
-        "you" if mine and values.get("rater") == mine else str(values.get("rater") or "nobody named"),
+        "you" if mine and by == mine else str(values.get("rater") or "nobody named"),
         STATES[row.state],
     ]
     reasons = "".join(f'<span class="pg-tag">{escape(str(one))}</span> ' for one in _list(values.get("reasons")))
@@ -109,7 +111,7 @@ def _card(row: StoredRow, votes_on: StoredRow, mine: str | None) -> str:
     earlier = (
         f'<span class="pg-meta">after {before} earlier {"turn" if before == 1 else "turns"}</span> ' if before else ""
     )
-    actions = _actions(votes_on) if mine and values.get("rater") == mine else ""
+    actions = _actions(votes_on) if mine and by == mine else ""
     return (
         f'<article class="pg-row" data-row="{escape(row.id)}" data-state="{row.state}"><header>'
         f"{escape(' · '.join(part for part in head if part))}</header>"

@@ -101,6 +101,15 @@ class MeteredChat(Protocol):
         ...
 
 
+@runtime_checkable
+class AdaptedChat(Protocol):
+    """What a chat engine adds that puts LoRAs on top of its models."""
+
+    def find_adapter(self, base: ModelRef, text: str) -> ModelRef:
+        """As `ChatRouter.find_adapter`."""
+        ...
+
+
 class RemoteModels(Protocol):
     """What an engine on another machine serves. Its models are chosen as `remote:<name>` and by nothing else."""
 
@@ -130,7 +139,18 @@ class ChatRouter(Protocol):
         ...
 
     def pin(self, model: str) -> ModelRef:
-        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model."""
+        """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model.
+
+        With `+repo_id[@revision]` after it the adapter of that name is on top, as `find_adapter` reads it.
+        """
+        ...
+
+    def find_adapter(self, ref: ModelRef, text: str) -> ModelRef:
+        """The model with the adapter that `repo_id[@revision]` or `local/<folder>` names, pinned and checked; "": without.
+
+        Nothing is fetched but its description. Raises `UserInputError` when it is no such adapter or made for another
+        base, `UnsafeContentError` when its weights are pickle, `NoBackend` where no adapter is loaded.
+        """
         ...
 
     def engine(self, ref: ModelRef) -> str:
@@ -223,6 +243,10 @@ class CardDetails(Protocol):
 
     def template(self, card: ModelCard) -> Template | None:
         """The chat template and what it makes of an example; None when the model has none."""
+        ...
+
+    def complete(self, card: ModelCard) -> ModelCard:
+        """The card with its tokenizer and generation config, where they were not read with it."""
         ...
 
     def discussions(self, repo_id: str) -> tuple[Discussion, ...]:

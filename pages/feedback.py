@@ -14,7 +14,7 @@ from components.rows import EMPTY, NONE_OF_MINE, NOT_FOUND, ON_LOAD, outbox_pane
 from core.dataset import COLUMNS
 from core.errors import UserInputError
 from core.feedback import RowQuery, StoredRow
-from core.identity import pseudonym
+from core.identity import MOST_NAME, code_of, pseudonym
 from core.protocols import FeedbackStore
 from core.revision import changed, choices
 from pages.shared import Shared, waiting_badge
@@ -50,6 +50,8 @@ class FeedbackView:
     more: gr.Button
     limit: gr.State
     me: gr.HTML
+    name: gr.Textbox
+    rename: gr.Button
     withdraw: gr.Button
     sure: gr.Column
     surely: gr.Button
@@ -105,6 +107,16 @@ class FeedbackPage:
                 gr.Accordion("My votes", open=False, elem_id="my-votes"),
             ):
                 me = gr.HTML("", elem_id="me")
+                with gr.Row(equal_height=True, elem_classes="pg-name-row"):
+                    name = gr.Textbox(
+                        label="Name on my rows (optional)",
+                        placeholder="none: the pseudonym alone",
+                        max_lines=1,
+                        max_length=MOST_NAME,
+                        min_width=160,
+                        elem_id="my-name",
+                    )
+                    rename = gr.Button("Use this name", scale=0, min_width=130, elem_id="use-name")
                 withdraw = gr.Button("Withdraw all my rows", variant="stop", elem_id="withdraw-all")
                 with gr.Column(visible=False, elem_classes="pg-plain") as sure:
                     gr.HTML(
@@ -116,7 +128,7 @@ class FeedbackPage:
                         keep = gr.Button("Keep them", min_width=120, elem_id="withdraw-keep")
         return FeedbackView(
             health, upload, upload_said, publishing, leaving, publish, whose, config, search, newest, row_said, more,
-            gr.State(SHOWN_ROWS), me, withdraw, sure, surely, keep, aside, gr.State(None),
+            gr.State(SHOWN_ROWS), me, name, rename, withdraw, sure, surely, keep, aside, gr.State(None),
         )  # fmt: skip
 
     def wire(self, view: FeedbackView, shared: Shared, tab: gr.Tab, demo: gr.Blocks) -> None:
@@ -130,6 +142,14 @@ class FeedbackPage:
         last = {**quick, "trigger_mode": "always_last"}
         gr.on([tab.select, demo.load, shared.visitor.change], self.rows, asked, listing, **last)
         gr.on([tab.select, shared.visitor.change], self.about_me, shared.visitor, view.me, **last)
+        gr.on([tab.select, shared.visitor.change], self.my_name, shared.visitor, view.name, **last)
+        gr.on(
+            [view.rename.click, view.name.submit],
+            self.rename,
+            [view.name, shared.visitor],
+            [view.me, view.name],
+            **quick,
+        )
         gr.Timer(3).tick(
             self.keep_current, [*asked, view.seen], [*tops, *listing, view.seen], trigger_mode="once", **quick
         )
@@ -222,7 +242,28 @@ class FeedbackPage:
             return (
                 f"<p>Your rows carry the pseudonym <code>{me}</code>, which this browser keeps. Choose “Mine” to see them, "
                 "change a vote, or take one back.</p>"
+                + (
+                    f"<p>From now on they also carry the name <b>{escape(name)}</b>, for everybody who reads the page or the "
+                    "dataset. Rows from before keep what they had.</p>"
+                    if (name := self.store.name_of(me))
+                    else ""
+                )
             )
+
+    def my_name(self, visitor: str) -> str:
+        """The name I chose, to change it."""
+        with shown_to_user():
+            me = pseudonym(self.secret, visitor)
+            return self.store.name_of(me) if me else ""
+
+    def rename(self, name: str, visitor: str) -> tuple[str, str]:
+        """Put a name on my rows from now on, or none."""
+        with shown_to_user():
+            me = pseudonym(self.secret, visitor)
+            if me is None:
+                raise UserInputError("This page does not know you yet. Reload it, then choose a name.")
+            chosen = self.store.rename(me, name)
+            return self.about_me(visitor), chosen
 
     def act(
         self, whose: str, config: str, search: str, visitor: str, limit: int, event: gr.EventData
@@ -240,7 +281,7 @@ class FeedbackPage:
         row = self.store.row(row_id)
         if row is None:
             raise UserInputError("This row was changed or taken back already. The list shows what stands.")
-        if me is None or row.columns.get("rater") != me:
+        if me is None or code_of(str(row.columns.get("rater") or "")) != me:
             raise UserInputError("Only whoever gave this vote can change it or take it back.")
         related = self._related(row, me)
         if not to:
@@ -304,13 +345,14 @@ def what_remains(dataset: str) -> str:
     """What still holds rows after they were taken back, and how the owner removes it there too."""
     if dataset.startswith("folder "):
         return (
-            "They leave the dataset folder within seconds. The feedback database keeps them marked as withdrawn, and copies "
-            "made of either before stay as they are."
+            "They leave the dataset folder and the feedback database within seconds; ids and times stay, nothing that was "
+            "said. Copies and exports made before stay as they are."
         )
     return (
         f"They leave {escape(dataset)} with the next upload. Its git history still holds them until its owner squashes it: "
-        f'<code>HfApi().super_squash_history("{escape(dataset)}", repo_type="dataset")</code>. The feedback database keeps '
-        "them marked as withdrawn, and copies made before stay as they are."
+        f'<code>HfApi().super_squash_history("{escape(dataset)}", repo_type="dataset")</code>. They leave the feedback database on '
+        "this machine within seconds; ids and times stay, nothing that was said. Copies and tagged exports made before stay as "
+        "they are."
     )
 
 

@@ -14,6 +14,7 @@ from core.consent import Consent
 from core.dataset import Config, Row
 from core.errors import ModelNotFound, NotConsented, UnsafeContentError, UserInputError
 from core.feedback import FeedbackStatus, FoundRows, RowQuery, Saved, StoredRow
+from core.identity import checked_name, code_of
 from core.images import (
     Adapter,
     AdapterKind,

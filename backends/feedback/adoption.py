@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
@@ -29,6 +30,8 @@ from core.identity import now
 from core.protocols import DatasetHead, DatasetRepo
 
 TOGETHER = 200  # rows in one transaction, so that nobody's vote waits long
+# What somebody else took out of the dataset is erased here so much later.
+GRACE_SECONDS = 7 * 86_400.0
 log = logging.getLogger(__name__)
 
 
@@ -170,4 +173,6 @@ def _settle(batches: Batches) -> None:
 
 def _gone(db: sqlite3.Connection, seq: int, kind: str, by_row: str | None) -> None:
     db.execute("INSERT INTO events (row, kind, at, by_row) VALUES (?, ?, ?, ?)", (seq, kind, now(), by_row))
+    # A repository that was set back by mistake can be mended from here meanwhile.
+    db.execute("UPDATE to_erase SET not_before = ? WHERE row = ?", (time.time() + GRACE_SECONDS, seq))
     db.execute("UPDATE placements SET state = 'withdrawn' WHERE row = ?", (seq,))

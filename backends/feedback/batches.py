@@ -15,6 +15,7 @@ from backends.feedback.card import shard_path
 from backends.feedback.compaction import mergeable, to_top_up
 from backends.feedback.database import Database
 from backends.feedback.encoding import decode
+from backends.feedback.erasing import erase, waiting
 from backends.feedback.pictures import picture_in
 from core.dataset import Config
 
@@ -217,7 +218,12 @@ class Batches:
     def kept(self) -> frozenset[str]:
         """Ids of the batches of every destination whose bytes are still needed."""
         with self.database.read() as db:
-            return frozenset(id_ for (id_,) in db.execute("SELECT id FROM batches WHERE state IN ('open', 'refused')"))
+            return frozenset(
+                id_
+                for (id_,) in db.execute(
+                    "SELECT id FROM batches WHERE state = 'open' OR (state = 'refused' AND sha256 NOT NULL)"
+                )
+            )
 
     def last_commit(self) -> tuple[str | None, float | None]:
         """The newest commit and when it was made, by this machine's clock."""
@@ -236,7 +242,13 @@ class Batches:
             ).fetchone()
             return found[0] if found else None
 
+    def erase(self) -> bool:
+        """Erase what was taken back from this machine; the caller holds the outbox's lock. False: some of it later."""
+        return erase(self.database, self.destination)
+
     def _pending(self, db: sqlite3.Connection) -> bool:
+        if waiting(db):
+            return True
         found = db.execute(
             """SELECT EXISTS (SELECT 1 FROM placements WHERE destination = :d AND state = 'waiting')
             OR EXISTS (SELECT 1 FROM placements WHERE destination = :d AND state = 'withdrawn' AND batch IS NOT NULL)
@@ -264,6 +276,8 @@ class Batches:
         for batch, config, state in touched:
             if state == "refused":
                 db.execute("UPDATE placements SET batch = NULL WHERE batch = ? AND state = 'withdrawn'", (batch,))
+                # The file that was kept aside holds the row; the rows that stay are in the database.
+                db.execute("UPDATE batches SET sha256 = NULL WHERE id = ?", (batch,))
             else:
                 self._replace(db, batch, config)
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 from core.consent import Consent
 from core.dataset import Row
 from core.errors import NotConsented, UserInputError
-from core.identity import now
+from core.identity import code_of, now
 
 R = TypeVar("R", bound=Row)
 REFUSED = (
@@ -64,5 +64,5 @@ def stamped(rows: Sequence[R], consent: Consent) -> tuple[R, ...]:
 def refuse_without(db: sqlite3.Connection, rows: Sequence[Row], consent: Consent) -> None:
     """Raise `NotConsented` unless every rater on the screen agreed. Programs said so with the row itself."""
     for rater in {row.provenance.rater for row in rows if row.provenance.source != "api"}:
-        if not has_agreed(db, consent, rater):
+        if not has_agreed(db, consent, code_of(rater) if rater else None):
             raise NotConsented(REFUSED)

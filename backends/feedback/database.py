@@ -57,14 +57,15 @@ class Database:
         self._writing = threading.Lock()
         self._closed = False
         self._together = GroupCommit(self.write)
-        # What the operator should know of this file: what was recovered, what a check found.
-        self.notes: tuple[str, ...] = ()
+        self._recovered: tuple[str, ...] = ()
+        # Said by a thread of its own, maybe before this constructor is done.
+        self._found_damaged: tuple[str, ...] = ()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             _refuse_network_folder(path.parent)
             self._mend()
             self._holds = _shared(path.parent / IN_USE)
-            self.notes = recovery.notes(path.parent)
+            self._recovered = recovery.notes(path.parent)
             with self._borrowed() as connection:
                 _refuse_without_locks(connection, path)
                 migrate(connection)
@@ -75,6 +76,11 @@ class Database:
                 f"The data folder {path.parent} cannot be used ({error.strerror}). Set PROVING_DATA_DIR to a folder on "
                 "a local disk that can be written to."
             ) from error
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the operator should know of this file: what was recovered, what a check found."""
+        return (*self._recovered, *self._found_damaged)
 
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
@@ -111,6 +117,12 @@ class Database:
         """As `write`, for many callers at once: changes that wait share a transaction. Raises `NotSaved`, or the job's own."""
         return self._together.run(job)
 
+    def empty_log(self) -> bool:
+        """Fold the write-ahead log into the file and empty it; False while somebody still reads from it."""
+        with self.read() as connection:
+            busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        return not busy
+
     def close(self) -> None:
         """Close the connections; the last one folds the write-ahead log into the file."""
         with self._pool:
@@ -133,7 +145,7 @@ class Database:
     def _check_on(self) -> None:
         if recovery.is_damaged(self.path, seconds=None):
             log.error("%s is damaged", self.path)
-            self.notes = (*self.notes, dict(_REMEDIES)["SQLITE_CORRUPT"].format(folder=self.path.parent))
+            self._found_damaged = (dict(_REMEDIES)["SQLITE_CORRUPT"].format(folder=self.path.parent),)
 
     @contextmanager
     def _borrowed(self) -> Iterator[sqlite3.Connection]:
@@ -159,6 +171,8 @@ class Database:
         _to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is deleted is overwritten in the file.
+        connection.execute("PRAGMA secure_delete = ON")
         return connection
 
     def _sentence(self, error: sqlite3.Error) -> str:

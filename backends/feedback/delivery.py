@@ -20,7 +20,7 @@ from backends.feedback.database import lock
 from backends.feedback.errors import ShardConflict, ShardsMissing
 from backends.feedback.figures import Biases, Figures
 from core.dataset import Config
-from core.errors import FeedbackError
+from core.errors import AppError, FeedbackError
 from core.protocols import DatasetRepo
 
 Delivered = Literal["sent", "nothing", "busy"]
@@ -68,29 +68,43 @@ class Delivery:
             if not mine:
                 return "busy"
             self._tidy()
-            if not self._looked:
+            try:
+                return self._deliver()
+            finally:
+                # Whatever became of the delivery: no shard is being made any more.
+                self._erase()
+
+    def _deliver(self) -> Delivered:
+        if not self._looked:
+            self._look()
+        looks = 0
+        while claimed := self.batches.claim():
+            if not self._make_all(claimed):
+                continue
+            try:
+                commit = self._commit(claimed)
+            except ShardConflict as conflict:
+                if not self.batches.refuse(conflict.path, str(conflict)):
+                    raise
+                log.error("%s", conflict)
+                continue
+            except ShardsMissing:
+                looks += 1
+                if looks > MOST_LOOKS:
+                    raise
                 self._look()
-            looks = 0
-            while claimed := self.batches.claim():
-                if not self._make_all(claimed):
-                    continue
-                try:
-                    commit = self._commit(claimed)
-                except ShardConflict as conflict:
-                    if not self.batches.refuse(conflict.path, str(conflict)):
-                        raise
-                    log.error("%s", conflict)
-                    continue
-                except ShardsMissing:
-                    looks += 1
-                    if looks > MOST_LOOKS:
-                        raise
-                    self._look()
-                    continue
-                self.batches.pushed(claimed, commit)
-                self._tidy()
-                return "sent"
-            return "nothing"
+                continue
+            self.batches.pushed(claimed, commit)
+            self._tidy()
+            return "sent"
+        return "nothing"
+
+    def _erase(self) -> None:
+        try:
+            self.batches.erase()
+        except AppError as error:
+            # Tried again with the next delivery; what the delivery itself raised must not be hidden.
+            log.warning("what was taken back is not erased yet: %s", error)
 
     def _look(self) -> None:
         reconcile(self.batches, self.repo)

@@ -17,6 +17,7 @@ from backends.feedback import consents
 from backends.feedback.database import Database
 from core.dataset import Config
 from core.errors import AppError
+from core.identity import code_of
 
 BEGIN, END = "<!-- proving-ground: kept current, do not edit below -->", "<!-- proving-ground: end -->"
 MOST_MODELS = 50
@@ -121,9 +122,13 @@ def _counts(groups: Sequence[_Group]) -> str:
 
 
 def _who(groups: Sequence[_Group]) -> list[str]:
-    raters = len({group.rater for group in groups} - {None})
+    named = {group.rater for group in groups if group.rater is not None}
+    raters = len({code_of(rater) for rater in named})
+    chosen = len({code_of(rater) for rater in named if code_of(rater) != rater})
     unnamed = sum(group.rows for group in groups if group.rater is None)
     people = f"{raters} {'rater' if raters == 1 else 'raters'}, each under a pseudonym"
+    if chosen:
+        people += f", {chosen} of them behind a name of their own choice"
     told = f"{people}{f'; {unnamed} rows name nobody' if unnamed else ''}. By `source`: {_shares(groups, 'source')}."
     outcomes = _shares([group for group in groups if group.config == "comparisons"], "outcome")
     return [told, *([f"Comparisons by `outcome`: {outcomes}."] if outcomes else [])]

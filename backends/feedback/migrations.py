@@ -7,7 +7,7 @@ import sqlite3
 from core.errors import FeedbackError
 
 _FIRST = (
-    # What was said, never changed and never deleted.
+    # What was said, never changed; what was taken back keeps its id and moments alone.
     """CREATE TABLE rows (
         seq INTEGER PRIMARY KEY AUTOINCREMENT,
         id TEXT NOT NULL UNIQUE,
@@ -106,7 +106,31 @@ _EVIDENCE = (
     ) STRICT, WITHOUT ROWID""",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _PICTURES, _EVIDENCE)
+_CODE = "json_extract(columns, '$.rater')"
+_PSEUDONYM = f"'* (r-{'[0-9a-f]' * 16})'"
+
+_NAMES = (
+    # Reviewers may put a name before their pseudonym; whose a row is follows from the pseudonym alone.
+    f"""ALTER TABLE rows ADD COLUMN code TEXT GENERATED ALWAYS AS (
+        CASE WHEN {_CODE} GLOB {_PSEUDONYM} THEN substr({_CODE}, -19, 18) ELSE {_CODE} END) VIRTUAL""",
+    "DROP INDEX rows_by_rater",
+    "CREATE INDEX rows_by_code ON rows (code, seq)",
+    "DROP VIEW current_rows",
+    """CREATE VIEW current_rows AS SELECT seq, id, config, columns, created_at, saved_at, code FROM rows
+        WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.row = rows.seq AND kind IN ('withdrawn', 'superseded'))""",
+    "CREATE TABLE reviewers (code TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT, WITHOUT ROWID",
+    # Rows that were taken back and still have their texts here. erased: the texts are gone, but the log may hold them.
+    """CREATE TABLE to_erase (
+        row INTEGER PRIMARY KEY REFERENCES rows (seq), not_before REAL NOT NULL DEFAULT 0, erased INTEGER NOT NULL DEFAULT 0
+    ) STRICT""",
+    "CREATE INDEX events_by_heir ON events (by_row) WHERE by_row IS NOT NULL",
+    "CREATE INDEX rows_with_pictures ON rows (seq) WHERE picture_bytes > 0",
+    """CREATE TRIGGER events_erase AFTER INSERT ON events WHEN new.kind = 'withdrawn' BEGIN
+        INSERT OR IGNORE INTO to_erase (row) VALUES (new.row); END""",
+    "INSERT INTO to_erase (row) SELECT DISTINCT row FROM events WHERE kind = 'withdrawn'",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _PICTURES, _EVIDENCE, _NAMES)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -10,6 +10,7 @@ from backends.feedback.encoding import decode
 from backends.feedback.pictures import picture_in
 from core.dataset import Config
 from core.feedback import FoundRows, RowQuery, RowState, StoredRow
+from core.identity import code_of
 
 # A search looks at so many of the newest rows, so that the page never waits for all of a million.
 SEARCHED_ROWS = 20_000
@@ -65,7 +66,7 @@ def _where(query: RowQuery) -> tuple[list[str], list[Any]]:
     values: list[Any] = []
     for condition, value in (
         ("rows.config = ?", query.config),
-        ("rows.rater = ?", query.rater),
+        ("rows.code = ?", code_of(query.rater) if query.rater else None),
         ("json_extract(columns, '$.source') = ?", query.source),
         ("json_extract(columns, '$.outcome') = ?", query.outcome),
         ("json_extract(columns, '$.comparison_id') = ?", query.comparison_id),

@@ -7,7 +7,7 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 
-from backends.feedback import consents, reading, streaming
+from backends.feedback import consents, reading, reviewers, streaming
 from backends.feedback.batches import Batches
 from backends.feedback.database import Database
 from backends.feedback.encoding import encode
@@ -19,7 +19,7 @@ from core.consent import Consent
 from core.dataset import Config, Row
 from core.errors import NotSaved, UserInputError
 from core.feedback import FeedbackStatus, FoundRows, RowQuery, Saved, StoredRow
-from core.identity import now
+from core.identity import checked_name, code_of, now
 
 UPLOAD_SECONDS = 60.0
 CLOSE_SECONDS = 15.0
@@ -62,6 +62,17 @@ class SqliteFeedbackStore:
         if consent is not None:
             self._database.change(lambda db: consents.record(db, consent, rater, version))
 
+    def name_of(self, rater: str) -> str:
+        """The name this reviewer chose for their rows; "" when none."""
+        with self._database.read() as db:
+            return reviewers.name_of(db, rater)
+
+    def rename(self, rater: str, name: str) -> str:
+        """Put a name on this reviewer's rows from now on, or none with ""; returns it as rows will have it."""
+        name = checked_name(name)
+        self._database.change(lambda db: reviewers.rename(db, rater, name))
+        return name
+
     def save(self, rows: Sequence[Row], taking_back: Sequence[str] = ()) -> Saved:
         """All rows or none; when one of them is there already (a second click, a second tab) nothing changes."""
         ids = tuple(row.provenance.id for row in rows)
@@ -70,6 +81,8 @@ class SqliteFeedbackStore:
         consent = self._consent
         if consent is not None:
             rows = consents.stamped(rows, consent)
+        with self._database.read() as db:
+            rows = reviewers.named(db, rows)
         encoded = [encode(row) for row in rows]
 
         def insert(db: sqlite3.Connection) -> Saved:
@@ -97,9 +110,11 @@ class SqliteFeedbackStore:
         """Take back every current row of one reviewer, in one transaction; returns how many they were."""
 
         def take_back(db: sqlite3.Connection) -> int:
-            mine = db.execute("SELECT seq FROM current_rows WHERE rater = ?", (rater,)).fetchall()
+            code = code_of(rater)
+            mine = db.execute("SELECT seq FROM current_rows WHERE code = ?", (code,)).fetchall()
             for (seq,) in mine:
                 self._take_back(db, seq, "withdrawn", None)
+            db.execute("DELETE FROM reviewers WHERE code = ?", (code,))
             return len(mine)
 
         gone = self._database.change(take_back)

@@ -24,10 +24,11 @@ MEASURED = ("first_token_s", "tokens_per_s", "seconds")
 
 _TABLES = (
     "CREATE TABLE verdict_state (version INTEGER NOT NULL, upto INTEGER NOT NULL, changes INTEGER NOT NULL) STRICT",
+    # By hash, as `asked`: an index of texts would keep pieces of those that are gone.
     """CREATE TABLE makers (
-        id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, model TEXT, revision TEXT, adapter TEXT, settings TEXT
+        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, model TEXT, revision TEXT, adapter TEXT, settings TEXT
     ) STRICT""",
-    # Folded to lower case: only searched, never shown. By hash: an index of texts would keep pieces of those that are gone.
+    # Folded to lower case: only searched, never shown.
     "CREATE TABLE asked (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, text TEXT NOT NULL, uses INTEGER NOT NULL) STRICT",
     "CREATE TABLE items (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT",
     # `shown` is the name the reviewer chose last, `at` when it was on a vote.
@@ -199,7 +200,7 @@ def _maker(db: sqlite3.Connection, columns: Mapping[str, object], side: str) -> 
         return None
     maker = without_chance(Contender(*told))
     values = (maker.model, maker.revision, maker.adapter, maker.settings)
-    key = json.dumps(values, ensure_ascii=False)
+    key = _key(json.dumps(values))
     found = db.execute("SELECT id FROM makers WHERE key = ?", (key,)).fetchone()
     if found is None:
         return db.execute(
@@ -213,7 +214,7 @@ def _asked(db: sqlite3.Connection, prompt: object) -> int | None:
     text = ""
     if isinstance(prompt, Sequence) and prompt:
         text = str(prompt[-1]["content"] or "")[:ASKED_CHARACTERS].casefold()
-    key = hashlib.sha256(text.encode()).digest()[:16]
+    key = _key(text)
     found = db.execute("SELECT id FROM asked WHERE key = ?", (key,)).fetchone()
     if found is None:
         return db.execute("INSERT INTO asked (key, text, uses) VALUES (?, ?, 0)", (key, text)).lastrowid
@@ -241,6 +242,10 @@ def _number(db: sqlite3.Connection, table: str, column: str, value: str) -> int 
         return db.execute(f"INSERT INTO {table} ({column}) VALUES (?)", (value,)).lastrowid  # noqa: S608
     number: int = found[0]
     return number
+
+
+def _key(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()[:16]
 
 
 def _text(value: object) -> str | None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 
-from core.chat import GenerationSettings, Message, Reply
-from core.comparison import Comparison, Vote, item_of, rows_of
+from core.chat import GenerationSettings, Message, Reply, Usage
+from core.comparison import Comparison, Vote, contender, item_of, rows_of
 from core.dataset import COLUMNS, ComparisonRow, PreferenceRow
+from core.images import ImageSettings, Picture, Timings
 from core.lockstep import released
 from core.refs import ModelRef
 
@@ -86,3 +90,25 @@ def test_lockstep_holds_the_faster_side_back() -> None:
     assert released(("ab", "abcdef"), (True, False), 2) == 6
     assert released(("ab", "abcdef"), (True, True), 2) == 6
     assert released(("", ""), (False, False), 0) == 0
+
+
+def test_what_the_engine_measured_goes_into_the_rows_and_makes_no_other_contender() -> None:
+    measured = replace(COMPARISON.left, usage=Usage(10, 21, 0.25, 1.25))
+    vote = Vote("left", rater="r-1")
+    made = rows_of(replace(COMPARISON, left=measured), vote, created_at="2026-01-01T00:00:00+00:00", app_version="0")
+    compared, preferred = (row.columns() for row in made)
+    assert compared["left_timings"] == preferred["chosen_timings"]
+    assert json.loads(str(compared["left_timings"])) == {
+        "first_token_s": 0.25, "seconds": 1.25, "tokens": 21, "tokens_per_s": 20.0,
+    }  # fmt: skip
+    # Not known is null; so it was for every row of the first schema.
+    assert compared["right_timings"] is None is preferred["rejected_timings"]
+    assert contender(measured) == contender(COMPARISON.left) and contender(measured).timings
+    assert item_of(PROMPT, (contender(measured),)) == item_of(PROMPT, (contender(COMPARISON.left),))
+    assert list(COLUMNS["comparisons"])[-2:] == ["left_timings", "right_timings"]
+
+
+def test_a_picture_s_seconds_go_into_its_row() -> None:
+    ref = ModelRef("org/model", "b" * 40)
+    picture = Picture("p", b"", ref, ImageSettings("a cat"), "CPU", "float32", Timings(0.5, 2.0625), "done")
+    assert contender(picture).columns("left")["left_timings"] == '{"seconds": 2.062, "waited_s": 0.5}'

@@ -131,7 +131,7 @@ def test_everything_of_mine_goes_and_what_remains_is_said() -> None:
     store.save([preference(rater="somebody")])
     said, *_ = page(store).withdraw_all("all", "", "", ME, 20)
     assert "2 rows taken back" in said and len(store.kept) == 1
-    assert "database keeps them marked as withdrawn" in said
+    assert "feedback database within seconds; ids and times stay, nothing that was said" in said
     assert 'super_squash_history("org/votes", repo_type="dataset")' in what_remains("org/votes").replace("&quot;", '"')
     with pytest.raises(gr.Error, match="does not know you"):
         page(store).withdraw_all("all", "", "", "", 20)
