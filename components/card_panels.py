@@ -103,9 +103,9 @@ def evaluation_panel(
     evaluations: Sequence[Evaluation], checks: Sequence[Check] | str | None, sections: Sequence[Section]
 ) -> str:
     """Every stated number with its shots and who measured it, beside a third party's; then the sections of the card."""
-    third = {id(check.stated): check for check in checks} if isinstance(checks, list | tuple) else {}
+    third = {check.stated: check for check in checks} if isinstance(checks, list | tuple) else {}
     asked = isinstance(checks, list | tuple)
-    rows = "".join(_evaluation(each, third.get(id(each)), asked=asked) for each in evaluations[:MOST_EVALUATIONS])
+    rows = "".join(_evaluation(each, third.get(each), asked=asked) for each in evaluations[:MOST_EVALUATIONS])
     if rows:
         head = (
             '<thead><tr><th>Benchmark</th><th class="n">Value</th><th class="n">Shots</th><th>Measured by</th>'

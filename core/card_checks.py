@@ -155,9 +155,12 @@ def _tokens(card: ModelCard) -> Iterator[Finding]:
                 "learns to go on without stopping."
             )
             yield Finding("pad-is-eos", "low", sentence, f"tokenizer_config.json, pad_token @ {at}")
-    if generation is None:
-        return
     source = f"generation_config.json @ {at}"
+    if generation is None:
+        if any(entry.path == "generation_config.json" for entry in card.files):
+            sentence = "Whether the generation config holds traps was not checked: the file was not read."
+            yield Finding("generation-unchecked", "info", sentence, source)
+        return
     sampling = {
         name: generation[name] for name in ("temperature", "top_p", "top_k") if generation.get(name) is not None
     }

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from html import escape
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import gradio as gr
 
 from components.api import expose
-from components.card_html import files_table, metadata_table, outline_of, render_card
-from components.card_links import linked_to
-from components.card_panels import OPENS, evaluation_panel, facts_table, opens, snippets_panel, tree_panel, verdict_box
+from components.card_head import facts_of, head_of, snippets_of_card
+from components.card_html import outline_of, render_card
+from components.card_panels import OPENS, evaluation_panel, tree_panel, verdict_box
 from components.errors import shown_to_user
+from components.latest import Latest
 from components.numbers import bytes_of
 from components.progress import progress_line
 from core.address import Address
 from core.arguments import check_types
-from core.card_parts import Children
+from core.card_parts import Children, Sized
 from core.catalog import ModelCard
 from core.errors import AppError, UserInputError
-from core.origin_checks import successor_of
+from core.lineage import parents_of
 from core.protocols import CardDetails, ChatRouter, HubCatalog, ImageRouter
 from core.refs import ModelRef, split_model
 from core.report import report_of
 from pages.card_asked import AskedParts, AskedView, follow, reset
-from pages.card_record import gathered, known_of, or_sentence, parts_of, record_of
+from pages.card_record import (
+    affordable,
+    further_of,
+    gathered,
+    known_of,
+    or_sentence,
+    parts_of,
+    record_of,
+    with_configs,
+)
 from pages.shared import Shared, show_card
 
 EMPTY = (
@@ -56,6 +63,7 @@ class CardView:
     code: gr.HTML
     sheet: gr.Button
     sheet_files: gr.File
+    further: gr.Button
     shown: gr.State
     asked: AskedView | None
 
@@ -74,34 +82,11 @@ class Shown(NamedTuple):
     code: Any = ""
     sheet: Any = gr.skip()
     sheet_files: Any = gr.skip()
+    further: Any = gr.skip()
     shown: Any = None
 
 
 SAME = Shown(*[gr.skip()] * len(Shown._fields))
-MOST_VISITORS = 5000
-
-
-class Latest:
-    """Which opening of a card is the newest of each visitor: one that was overtaken stops filling in the page."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._tickets: OrderedDict[str, str] = OrderedDict()
-
-    def enter(self, visitor: str) -> str:
-        """A ticket for a new opening; those before it are overtaken."""
-        ticket = uuid4().hex
-        with self._lock:
-            self._tickets[visitor] = ticket
-            self._tickets.move_to_end(visitor)
-            while len(self._tickets) > MOST_VISITORS:
-                self._tickets.popitem(last=False)
-        return ticket
-
-    def overtaken(self, visitor: str, ticket: str) -> bool:
-        """Whether the visitor has opened another card since."""
-        with self._lock:
-            return self._tickets.get(visitor, ticket) != ticket
 
 
 class CardPage:
@@ -138,6 +123,7 @@ class CardPage:
             with gr.Column(scale=7, min_width=320):
                 head = gr.HTML(EMPTY, elem_id="card-head", js_on_load=OPENS)
                 findings = gr.HTML("", elem_id="card-findings", js_on_load=None)
+                further = gr.Button("Look further", visible=False, size="sm", elem_id="card-further")
                 tree = gr.HTML("", elem_id="card-tree", js_on_load=OPENS)
                 evaluation = gr.HTML("", elem_id="card-evaluation", js_on_load=None)
                 asked = self.asked.build() if self.asked else None
@@ -156,14 +142,14 @@ class CardPage:
                 )
         return CardView(
             which, open_button, head, use, progress, findings, tree, evaluation, body, facts, code, sheet, sheet_files,
-            gr.State(None), asked,
+            further, gr.State(None), asked,
         )  # fmt: skip
 
     def wire(self, view: CardView, shared: Shared) -> None:
         """Events only."""
         outputs = [
             view.head, view.use, view.progress, view.findings, view.tree, view.evaluation, view.body, view.facts,
-            view.code, view.sheet, view.sheet_files, view.shown,
+            view.code, view.sheet, view.sheet_files, view.further, view.shown,
         ]  # fmt: skip
         go = [shared.tabs, shared.opened, shared.address]
         gr.on(
@@ -185,6 +171,13 @@ class CardPage:
             self.asked.wire(view.asked, view.shown, shared)
             view.sheet.click(
                 self.asked.sheet, view.shown, view.sheet_files, api_visibility="private", concurrency_limit=4
+            )
+            view.further.click(
+                self.look_further,
+                view.shown,
+                [view.further, view.findings, view.evaluation],
+                api_visibility="private",
+                concurrency_limit=4,
             )
         # A second card may be opened while the first still fills in: the first one stops.
         shared.opened.change(
@@ -245,11 +238,11 @@ class CardPage:
         hidden = gr.Button(visible=False)
         no_sheet = gr.File(value=None, visible=False)
         if not place.model:
-            yield Shown(EMPTY, hidden, "", sheet=hidden, sheet_files=no_sheet)
+            yield Shown(EMPTY, hidden, "", sheet=hidden, sheet_files=no_sheet, further=hidden)
             return
         name = f"<h2>{escape(place.model)}</h2>"
         skeleton = '<div class="pg-skeleton" aria-busy="true"><div></div><div></div><div></div><div></div></div>'
-        yield Shown(name, hidden, "", skeleton, sheet=hidden, sheet_files=no_sheet)
+        yield Shown(name, hidden, "", skeleton, sheet=hidden, sheet_files=no_sheet, further=hidden)
         try:
             card = self._card(place.model, place.revision)
         except AppError as error:
@@ -257,60 +250,88 @@ class CardPage:
             yield Shown(name, gr.skip(), "", f'<div class="pg-error">{escape(str(error))}</div>{again}')
             return
         ref = ModelRef(card.repo_id, card.revision)
-        asked = parts_of(card, self.details) if self.details else {}
-        done: dict[str, Any] = {} if self.details else {"children": Children()}
-        report = report_of(card, known_of(card, done))
-        first = Shown(
+        report = report_of(card, known_of(card, {}))
+        named = bool(parents_of(card.metadata, card.record.tags).parents)
+        yield Shown(
             head_of(card, self.endpoint),
             gr.skip(),
             "",
-            verdict_box(report, pending="lineage" in asked),
-            self._tree(card, done),
+            verdict_box(report, pending=named and self.details is not None),
+            tree_panel(card, known_of(card, {}).lineage, None if self.details else Children()),
             evaluation_panel(report.evaluations, None, report.sections),
             f'<h3 class="pg-said">What the author says</h3>{self._body(card)}',
             facts_of(card, self.endpoint),
             snippets_of_card(card),
             gr.Button(visible=self.details is not None),
-            gr.skip(),
-            ref,
+            shown=ref,
         )
-        yield first
         use, cost, runs = self._use_button(ref)
         yield SAME._replace(use=use, progress=cost)
-        yield from self._rest(card, asked, done, runs=runs)
+        yield from self._rest(card, runs=runs)
 
-    def _rest(self, card: ModelCard, asked: dict[str, Any], done: dict[str, Any], *, runs: bool) -> Iterator[Shown]:
-        """Each part when it is there; all of them are asked at the same time."""
-        if not asked or self.details is None:
+    def _rest(self, card: ModelCard, *, runs: bool) -> Iterator[Shown]:
+        """Each part when it is there; the tree first, then what only some models need, within the page's requests."""
+        if self.details is None:
             return
         details = self.details
+        done: dict[str, Any] = {}
+        for _ in self._as_they_come(parts_of(card, details), done):
+            yield self._panels(card, done, pending="lineage" not in done)
+        further = further_of(card, details)
+        chosen = affordable(card, done, further)
+        if further:
+            left = len(chosen) < len(further)
+            yield SAME._replace(further=gr.Button(visible=left))
+        for _ in self._as_they_come({part.name: part.ask for part in chosen}, done):
+            yield self._panels(card, done)
+        children = done.get("children")
+        if not runs and isinstance(children, Children):
+            sized = or_sentence(lambda: details.quantised(children))
+            if isinstance(sized, Sized):
+                yield SAME._replace(tree=tree_panel(card, known_of(card, done).lineage, children, sized))
+
+    def _as_they_come(self, asked: dict[str, Any], done: dict[str, Any]) -> Iterator[None]:
+        """Fill `done` from calls that all run at the same time; a pause after each that came."""
+        if not asked:
+            return
         pool = ThreadPoolExecutor(len(asked), thread_name_prefix="card-part")
         try:
             running: dict[Future[Any], str] = {pool.submit(or_sentence, ask): name for name, ask in asked.items()}
             while running:
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 done |= {running.pop(future): future.result() for future in finished}
-                report = report_of(card, known_of(card, done))
-                yield SAME._replace(
-                    findings=verdict_box(report, pending="lineage" in running.values()),
-                    tree=self._tree(card, done),
-                    evaluation=evaluation_panel(report.evaluations, done.get("checks"), report.sections),
-                )
-            children = done.get("children")
-            if not runs and isinstance(children, Children):
-                sized = or_sentence(lambda: details.quantised(children))
-                if sized is not None and not isinstance(sized, str):
-                    yield SAME._replace(tree=tree_panel(card, known_of(card, done).lineage, children, sized))
+                yield
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _panels(self, card: ModelCard, done: dict[str, Any], *, pending: bool = False) -> Shown:
+        card = with_configs(card, done)
+        report = report_of(card, known_of(card, done))
+        pending = pending and bool(parents_of(card.metadata, card.record.tags).parents)
+        return SAME._replace(
+            findings=verdict_box(report, pending=pending),
+            tree=tree_panel(card, known_of(card, done).lineage, done.get("children")),
+            evaluation=evaluation_panel(report.evaluations, done.get("checks"), report.sections),
+        )
+
+    def look_further(self, shown: ModelRef | None) -> Iterator[tuple[Any, ...]]:
+        """Ask everything that a finding of this page could need."""
+        with shown_to_user():
+            if shown is None or self.details is None:
+                raise UserInputError("Open a card first.")
+            yield gr.Button("Looking …", interactive=False), gr.skip(), gr.skip()
+            found = gathered(self.details.open(shown.repo_id, shown.revision), self.details)
+            report = found.report
+            yield (
+                gr.Button("Look further", visible=False, interactive=True),
+                verdict_box(report),
+                evaluation_panel(report.evaluations, found.known.checks, report.sections),
+            )
 
     def _card(self, repo_id: str, revision: str) -> ModelCard:
         if self.details is not None:
             return self.details.open(repo_id, revision)
         return self.catalog.card(self.catalog.resolve(repo_id, revision))
-
-    def _tree(self, card: ModelCard, done: dict[str, Any]) -> str:
-        return tree_panel(card, known_of(card, done).lineage, done.get("children"))
 
     def use(self, shown: ModelRef | None) -> Iterator[tuple[Any, ...]]:
         """Fetch the model if need be, saying the bytes, then pin it and go where it is used: the chat, or Images."""
@@ -392,43 +413,3 @@ class CardPage:
             f'<p class="pg-meta">{files}, {size}, from {escape(plan.source)}. Only what inference needs.</p>',
             True,
         )
-
-
-def head_of(card: ModelCard, endpoint: str) -> str:
-    """Name, commit, access, and anything that has to be known first."""
-    notices = list(card.notices)
-    if card.metadata_error:
-        notices.append(card.metadata_error)
-    if card.main_moved:
-        notices.append(f"main has moved on to {card.main_moved[:7]} since this commit.")
-    lines = "".join(f'<p class="pg-notice">{escape(notice)}</p>' for notice in notices)
-    if card.gated_link:
-        lines += (
-            '<p class="pg-notice">The owner asks for access first. '
-            f'<a href="{escape(card.gated_link, quote=True)}" target="_blank" rel="noopener noreferrer">'
-            "Ask for access on the Hub</a>, then open the card again.</p>"
-        )
-    if successor := successor_of(card.metadata):
-        lines += f'<p class="pg-notice">The author names a newer version: {opens(successor)}.</p>'
-    where = "On this machine" if card.source == "local" else escape(endpoint.partition("//")[2])
-    return (
-        f"<h2>{escape(card.repo_id)}</h2>"
-        f'<p class="pg-meta">{where} · commit <code>{card.revision}</code> '
-        f'<button class="pg-copy" data-copy="{card.revision}">Copy commit</button></p>{lines}'
-    )
-
-
-def facts_of(card: ModelCard, endpoint: str) -> str:
-    """Facts, the card's metadata, what it is linked to, and its files, folded where they are long."""
-    linked = linked_to(card, endpoint)
-    return (
-        f"<details open><summary>Facts</summary>{facts_table(card)}</details>"
-        f"<details><summary>Metadata</summary>{metadata_table(card.metadata)}</details>"
-        + (f"<details open><summary>Linked</summary>{linked}</details>" if linked else "")
-        + f"<details open><summary>Files ({len(card.files)})</summary>{files_table(card.files)}</details>"
-    )
-
-
-def snippets_of_card(card: ModelCard) -> str:
-    """Code for exactly this commit."""
-    return f'<h3 class="pg-head">Code for this commit</h3>{snippets_panel(card)}'

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from core.card_parts import Children, Lineage, Sized
 from core.catalog import ModelCard
@@ -21,6 +21,10 @@ from core.report import Known, Report, report_of
 from core.snippets import snippets_of
 
 T = TypeVar("T")
+MOST_REQUESTS = 10
+"""The most requests one page makes by itself."""
+CARD_REQUESTS = 5
+"""Those for the card alone: the commit, the record, README.md, config.json and the refs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,14 @@ class Gathered:
         return report_of(self.card, self.known)
 
 
+class Further(NamedTuple):
+    """A part that only some pages need: how many requests it costs at most, and the call."""
+
+    name: str
+    cost: int
+    ask: Callable[[], Any]
+
+
 def or_sentence(ask: Callable[[], T]) -> T | str:
     """What `ask` returns, or the sentence of its error."""
     try:
@@ -47,41 +59,86 @@ def or_sentence(ask: Callable[[], T]) -> T | str:
 
 
 def parts_of(card: ModelCard, details: CardDetails) -> dict[str, Callable[[], Any]]:
-    """What a page asks for beside the card, by name, each a call that may wait for the Hub.
-
-    Publisher and discussions are asked only of derivatives that hardly anybody uses: they cost requests, and for others
-    they change no finding.
-    """
+    """What every page asks for beside the card, by name, each a call that may wait for the Hub."""
     asked: dict[str, Callable[[], Any]] = {"children": lambda: details.children(card)}
     if parents_of(card.metadata, card.record.tags).parents:
         asked["lineage"] = lambda: details.lineage(card)
-        downloads, likes = card.summary.downloads, card.summary.likes
-        if downloads is not None and downloads < FEW_DOWNLOADS and likes == 0:
-            asked["publisher"] = lambda: details.publisher(card.repo_id)
-            asked["discussions"] = lambda: details.discussions(card.repo_id)
+    return asked
+
+
+def further_of(card: ModelCard, details: CardDetails) -> list[Further]:
+    """What changes a finding for some models only, the most telling first.
+
+    Publisher and discussions are asked only of derivatives that hardly anybody uses: for others they change no finding.
+    """
+    found: list[Further] = []
     evaluations = _evaluations(card)
     datasets = tuple(dict.fromkeys(each.dataset for each in evaluations if each.dataset and "/" in each.dataset))
     if datasets and card.source == "hub":
-        asked["checks"] = lambda: checks_of(evaluations, details.boards(card.repo_id, datasets))
-    return asked
+        found.append(
+            Further("checks", len(datasets), lambda: checks_of(evaluations, details.boards(card.repo_id, datasets)))
+        )
+    names = {entry.path for entry in card.files}
+    unread = [
+        name
+        for name, known in (
+            ("generation_config.json", card.record.generation),
+            ("tokenizer_config.json", card.record.tokenizer),
+        )
+        if known is None and name in names
+    ]
+    if unread and card.source == "hub":
+        found.append(Further("configs", len(unread), lambda: details.complete(card)))
+    downloads, likes = card.summary.downloads, card.summary.likes
+    derived = bool(parents_of(card.metadata, card.record.tags).parents)
+    if derived and downloads is not None and downloads < FEW_DOWNLOADS and likes == 0:
+        found.append(Further("discussions", 1, lambda: details.discussions(card.repo_id)))
+        found.append(Further("publisher", 2, lambda: details.publisher(card.repo_id)))
+    return found
+
+
+def affordable(card: ModelCard, done: dict[str, Any], further: list[Further]) -> list[Further]:
+    """Those of `further` that a page may ask by itself within `MOST_REQUESTS`; the rest waits for a click."""
+    lineage = done.get("lineage")
+    left = MOST_REQUESTS - CARD_REQUESTS - 1 - (len(lineage.ancestors) if isinstance(lineage, Lineage) else 0)
+    if card.source == "local":
+        left = MOST_REQUESTS
+    chosen = []
+    for part in further:
+        if part.cost <= left:
+            chosen.append(part)
+            left -= part.cost
+    return chosen
 
 
 def known_of(card: ModelCard, done: dict[str, Any]) -> Known:
     """What the finished parts tell; a model that names no parent has an empty tree."""
-    empty = () if parents_of(card.metadata, card.record.tags).parents else Lineage()
-    lineage = done.get("lineage", empty if isinstance(empty, Lineage) else None)
-    return Known(lineage, done.get("publisher"), done.get("discussions"), done.get("checks"))
+    empty = None if parents_of(card.metadata, card.record.tags).parents else Lineage()
+    return Known(done.get("lineage", empty), done.get("publisher"), done.get("discussions"), done.get("checks"))
+
+
+def with_configs(card: ModelCard, done: dict[str, Any]) -> ModelCard:
+    """The card with the configs that were read after it."""
+    read = done.get("configs")
+    return read if isinstance(read, ModelCard) else card
 
 
 def gathered(card: ModelCard, details: CardDetails | None) -> Gathered:
     """The card with every part, asked at the same time."""
     if details is None:
         return Gathered(card, known_of(card, {}), None)
-    asked = parts_of(card, details)
-    with ThreadPoolExecutor(max(1, len(asked)), thread_name_prefix="card-part") as pool:
+    asked = parts_of(card, details) | {part.name: part.ask for part in further_of(card, details)}
+    done = asked_together(asked)
+    return Gathered(with_configs(card, done), known_of(card, done), done.get("children"))
+
+
+def asked_together(asked: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+    """Every answer by name; the sentence of its error where one failed."""
+    if not asked:
+        return {}
+    with ThreadPoolExecutor(len(asked), thread_name_prefix="card-part") as pool:
         running: dict[str, Future[Any]] = {name: pool.submit(or_sentence, ask) for name, ask in asked.items()}
-        done = {name: future.result() for name, future in running.items()}
-    return Gathered(card, known_of(card, done), done.get("children"))
+        return {name: future.result() for name, future in running.items()}
 
 
 def record_of(found: Gathered, card_html: str) -> dict[str, Any]:
@@ -90,10 +147,10 @@ def record_of(found: Gathered, card_html: str) -> dict[str, Any]:
     stated = license_of(card.metadata, card.record.tags)
     lineage = known.lineage
     above = [asdict(each) for each in lineage.ancestors] if isinstance(lineage, Lineage) else []
-    checks = {id(check.stated): check for check in known.checks} if isinstance(known.checks, tuple) else {}
+    checks = {check.stated: check for check in known.checks} if isinstance(known.checks, tuple) else {}
     evaluations = []
     for each in report.evaluations:
-        check = checks.get(id(each))
+        check = checks.get(each)
         third = asdict(check.third) if check and check.third else None
         evaluations.append({**asdict(each), "third_party": third, "difference": check.difference if check else None})
     children = found.children

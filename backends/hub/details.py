@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -15,7 +17,7 @@ from backends.hub.errors import About
 from backends.hub.front_matter import decoded
 from backends.hub.local import LocalModel, LocalModels
 from backends.hub.remote import HubModels
-from backends.hub.rows import mapping_of
+from backends.hub.rows import files_of, mapping_of
 from core.card_parts import (
     BoardEntry,
     Child,
@@ -34,6 +36,7 @@ from core.errors import HubError
 from core.lineage import parents_of
 from core.protocols import HubCatalog
 from core.refs import ModelRef, check_revision
+from core.weights import file_format
 
 SECONDS = 8.0
 MOST_TEXT = 2_000_000
@@ -128,6 +131,10 @@ class Details:
         """The chat template and what it makes of an example; None when the model has none."""
         return self._once(("template", card.repo_id, card.revision), lambda: self._template(card))
 
+    def complete(self, card: ModelCard) -> ModelCard:
+        """The card with tokenizer_config.json and generation_config.json in its record, where the commit has them."""
+        return self._once(("complete", card.repo_id, card.revision), lambda: self._complete(card))
+
     def discussions(self, repo_id: str) -> tuple[Discussion, ...]:
         """The latest open discussions."""
         return self._once(
@@ -166,9 +173,6 @@ class Details:
         data = self._session.get_json(
             f"/api/models/{child.repo_id}", [("blobs", "true")], about=about, until=until
         ).data
-        from backends.hub.rows import files_of
-        from core.weights import file_format
-
         sizes = [
             entry.size
             for entry in files_of(mapping_of(data) or {}) or ()
@@ -199,8 +203,6 @@ class Details:
             jinja = "chat_template.jinja"
             return rendered(found, jinja if jinja in names else "tokenizer_config.json", special)
         if here is None and "tokenizer_config.json" in names and card.record.tokenizer is None:
-            import json
-
             try:
                 read = mapping_of(json.loads(self._text(ref, "tokenizer_config.json") or "{}"))
             except (ValueError, RecursionError):
@@ -209,6 +211,21 @@ class Details:
             return rendered(found, "tokenizer_config.json", special_tokens(read)) if found else None
         told = (card.record.gguf or {}).get("chat_template")
         return rendered(told, "the GGUF file, as the Hub read it", special) if isinstance(told, str) and told else None
+
+    def _complete(self, card: ModelCard) -> ModelCard:
+        ref = ModelRef(card.repo_id, card.revision)
+        names = {entry.path for entry in card.files}
+
+        def read(name: str) -> dict[str, object] | None:
+            content = self._text(ref, name) if name in names else None
+            try:
+                return None if content is None else mapping_of(json.loads(content))
+            except (ValueError, RecursionError):
+                return None  # The findings say that it was not read.
+
+        generation = card.record.generation or read("generation_config.json")
+        tokenizer = card.record.tokenizer or read("tokenizer_config.json")
+        return replace(card, record=replace(card.record, generation=generation, tokenizer=tokenizer))
 
     def _text(self, ref: ModelRef, path: str) -> str | None:
         about = About(self._hub.endpoint, ref.repo_id, ref.revision)

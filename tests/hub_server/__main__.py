@@ -6,6 +6,7 @@ import argparse
 import threading
 
 from tests.hub_server.seed import seed
+from tests.hub_server.seed_cards import seed_cards
 from tests.hub_server.server import HubServer
 
 
@@ -15,6 +16,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8900)
     hub = HubServer()
     seed(hub)
+    seed_cards(hub)
     hub.start(parser.parse_args().port)
     print(f"HF_ENDPOINT={hub.url} HF_HUB_DISABLE_XET=1 HF_TOKEN=hf_alice", flush=True)
     try:

@@ -65,6 +65,10 @@ class Accounts:
         """Make a token valid (or replace it, to let it expire)."""
         self._tokens[token.value] = token
 
+    def users(self) -> set[str]:
+        """The names of everybody with a token."""
+        return {token.user for token in self._tokens.values()}
+
     def authenticate(self, value: str | None) -> Token | None:
         """Return the token's owner and rights, None for a visitor; a bad token is refused everywhere."""
         if value is None:

@@ -159,11 +159,28 @@ def _model_facts(given: dict[str, object], card: dict, commit: Commit) -> dict[s
             facts[name] = value
     if "model-index" in card:
         facts["model-index"] = card["model-index"]
-    if "config.json" in commit.files:
-        facts["config"] = _config(commit.files["config.json"].content)
+    config = commit.files.get("config.json")
+    if read := (_config(config.content) if config else {}) | _tokenizer(commit):
+        facts["config"] = read
     if totals := safetensors_totals((path, entry.content) for path, entry in commit.files.items()):
         facts["safetensors"] = totals
     return facts
+
+
+def _tokenizer(commit: Commit) -> dict[str, object]:
+    """The part of tokenizer_config.json that the Hub hands out, and chat_template.jinja."""
+    found: dict[str, object] = {}
+    if "tokenizer_config.json" in commit.files:
+        try:
+            data = json.loads(commit.files["tokenizer_config.json"].content)
+        except ValueError:
+            data = {}
+        kept = ("bos_token", "chat_template", "eos_token", "pad_token", "unk_token")
+        if isinstance(data, dict):
+            found["tokenizer_config"] = {name: data[name] for name in kept if name in data}
+    if "chat_template.jinja" in commit.files:
+        found["chat_template_jinja"] = commit.files["chat_template.jinja"].content.decode()
+    return found
 
 
 def _config(content: bytes) -> dict[str, object]:

@@ -29,6 +29,8 @@ def list_reply(repos: Sequence[Repository], kind: Kind, request: RecordedRequest
     bounds = _bounds(request.first("num_parameters"))
     selected = []
     for repo in repos:
+        if not _named(repo, request):
+            continue
         facts = facts_at_head(repo)
         if _matches(repo, facts, request, bounds):
             selected.append((facts, repo))
@@ -36,7 +38,7 @@ def list_reply(repos: Sequence[Repository], kind: Kind, request: RecordedRequest
     if key not in _SORT_KEYS:
         raise Refusal(400, f'"sort" must be one of [{", ".join(_SORT_KEYS)}]')
     selected.sort(key=lambda pair: pair[1].id)
-    selected.sort(key=lambda pair: pair[0].get(key) or 0, reverse=True)
+    selected.sort(key=lambda pair: _sortable(pair[0].get(key)), reverse=True)
     page, headers = paginate([repo for _, repo in selected], request, url, page_size)
     return json_reply([list_row(repo, expand, **options) for repo in page], headers=headers)
 
@@ -66,13 +68,22 @@ def _cursor_position(cursor: str | None) -> int:
         raise Refusal(400, "Invalid cursor") from None
 
 
+def _sortable(value: object) -> tuple[float, str]:
+    """Numbers by size, dates by text, and what is neither (seeded on purpose) last."""
+    if isinstance(value, int | float):
+        return float(value), ""
+    return 0.0, value if isinstance(value, str) else ""
+
+
+def _named(repo: Repository, request: RecordedRequest) -> bool:
+    if any(text.lower() not in repo.id.lower() for text in request.query.get("search", [])):
+        return False
+    return (author := request.first("author")) is None or author == repo.owner
+
+
 def _matches(repo: Repository, facts: dict, request: RecordedRequest, bounds: tuple[float, float] | None) -> bool:
     query = request.query
     if not set(query.get("filter", [])) <= set(facts["tags"]):
-        return False
-    if any(text.lower() not in repo.id.lower() for text in query.get("search", [])):
-        return False
-    if (author := request.first("author")) is not None and author != repo.owner:
         return False
     if (tag := request.first("pipeline_tag")) is not None and tag != facts.get("pipeline_tag"):
         return False
@@ -85,14 +96,17 @@ def _matches(repo: Repository, facts: dict, request: RecordedRequest, bounds: tu
     if not set(query.get("apps", [])) <= set(facts.get("apps") or ()):
         return False
     wanted = set(query.get("inference_provider", []))
-    mapping = facts.get("inferenceProviderMapping") or ()
-    providers = {row["provider"] for row in mapping} if isinstance(mapping, list) else set(mapping)
+    mapping = facts.get("inferenceProviderMapping")
+    rows = mapping if isinstance(mapping, list) else []
+    providers = {row["provider"] for row in rows if isinstance(row, dict) and "provider" in row}
+    providers |= set(mapping) if isinstance(mapping, dict) else set()
     return not wanted or bool(providers & wanted) or ("all" in wanted and bool(providers))
 
 
 def _parameters(facts: dict) -> float:
-    sizes = facts.get("safetensors") or facts.get("gguf") or {}
-    return sizes.get("total", float("nan"))
+    sizes = facts.get("safetensors") or facts.get("gguf")
+    total = sizes.get("total") if isinstance(sizes, dict) else None
+    return total if isinstance(total, int) else float("nan")
 
 
 def _bounds(text: str | None) -> tuple[float, float] | None:

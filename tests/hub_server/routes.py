@@ -32,6 +32,8 @@ class State:
     """`spaces.Space` by repository id."""
     url: str = ""
     storage_url: str = ""
+    organizations: dict[str, bool] = field(default_factory=dict)
+    """Organisations by name, and whether the Hub calls them verified."""
     page_size: int = 1000
     """Rows in one page of a list or a tree."""
 

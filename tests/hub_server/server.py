@@ -12,6 +12,7 @@ from typing import Literal
 from tests.hub_server.accounts import Role, Token
 from tests.hub_server.faults import Fault, Faults
 from tests.hub_server.files import add_file_routes, add_storage_routes
+from tests.hub_server.people import add_people_routes
 from tests.hub_server.reading import add_reading_routes
 from tests.hub_server.repos import Kind, Repository, as_date, entries
 from tests.hub_server.routes import Routes, State
@@ -35,6 +36,7 @@ class HubServer:
         self._lock = threading.RLock()
         self._faults = Faults()
         self._hub_routes = Routes()
+        add_people_routes(self._hub_routes)
         add_reading_routes(self._hub_routes)
         add_writing_routes(self._hub_routes)
         add_file_routes(self._hub_routes)
@@ -112,6 +114,17 @@ class HubServer:
         rights = (own, tuple(global_scopes), can_read_gated_repos, expired)
         with self._lock:
             self._state.accounts.add(Token(token, name, role, tuple(orgs), *rights))
+
+    def add_organization(self, name: str, *, verified: bool = False) -> None:
+        """Make a name an organisation's, verified or not."""
+        with self._lock:
+            self._state.organizations[name] = verified
+
+    def tag(self, repo_id: str, name: str, revision: str = "main", kind: Kind = "model") -> None:
+        """Give a commit a tag."""
+        with self._lock:
+            repo = self._state.repos.get(kind, repo_id)
+            repo.tags[name] = repo.find(revision).id
 
     def add_model(self, repo_id: str, files: Mapping[str, bytes] | None = None, **options: object) -> str:
         """Add a model and return the commit id of its main branch; options are those of `add_repo`."""
