@@ -57,7 +57,7 @@ def difference_panel(difference: Difference) -> str:
     problem = f'<div class="pg-error">{escape(difference.problem)}</div>' if difference.problem else ""
     if difference.card:
         lines = "".join(
-            f'<span class="pg-line{_mark(line)}">{escape(line[:1000]) or " "}\n</span>' for line in difference.card
+            f'<span class="pg-line{_mark(line)}">{escape(line[:1000]) or " "}</span>' for line in difference.card
         )
         card = f'<pre class="pg-patch" tabindex="0"><code>{lines}</code></pre>'
     else:

@@ -10,7 +10,7 @@ from components.card_tables import findings_list
 from components.numbers import bytes_of, parameters, short_count
 from core.card_parts import Ancestor, Children, Lineage, Sized
 from core.card_sections import Section
-from core.catalog import ModelCard
+from core.catalog import Finding, ModelCard
 from core.evaluations import Check, Evaluation
 from core.licenses import license_of
 from core.model_facts import facts_of
@@ -18,7 +18,6 @@ from core.report import Report
 from core.snippets import snippets_of
 
 MOST_EVALUATIONS = 60
-MOST_FINDINGS_OPEN = 8
 _RELATIONS = {
     "finetune": "fine-tuned from",
     "adapter": "adapter on",
@@ -55,17 +54,24 @@ def verdict_box(report: Report, *, pending: bool = False) -> str:
         f"<ul>{reasons}</ul>{waiting}"
         '<p class="pg-meta">Concluded from the card, the headers of files and the Hub’s records. It is not legal advice.</p></section>'
     )
-    grave = [finding for finding in report.findings if finding.severity != "info"]
+    grave = [finding for finding in report.findings if finding.severity in ("high", "medium")]
+    small = [finding for finding in report.findings if finding.severity == "low"]
     notes = [finding for finding in report.findings if finding.severity == "info"]
-    counts = {level: sum(f.severity == level for f in grave) for level in ("high", "medium", "low")}
+    counts = {level: sum(f.severity == level for f in report.findings) for level in ("high", "medium", "low")}
     said = ", ".join(f"{count} {level}" for level, count in counts.items() if count) or "none"
-    more = (
-        f'<details class="pg-fold"><summary>What could not be checked ({len(notes)})</summary>{findings_list(notes)}</details>'
-        if notes
-        else ""
+    more = _folded("Smaller things", small) + _folded("What could not be checked", notes)
+    listed = (
+        findings_list(grave)
+        if grave
+        else '<p class="pg-meta">Nothing of high or medium severity was found among what is checked.</p>'
     )
-    listed = findings_list(grave) if grave else '<p class="pg-meta">Nothing was found among what is checked.</p>'
     return f'{box}<h3 class="pg-head" id="card-at-findings">Findings <span class="pg-meta">{said}</span></h3>{listed}{more}'
+
+
+def _folded(title: str, findings: Sequence[Finding]) -> str:
+    if not findings:
+        return ""
+    return f'<details class="pg-fold"><summary>{title} ({len(findings)})</summary>{findings_list(findings)}</details>'
 
 
 def facts_table(card: ModelCard) -> str:

@@ -11,6 +11,7 @@ FONT = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "He
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace")
 
 STYLESHEET = Path(__file__).with_name("style.css")
+CARD_STYLESHEET = Path(__file__).with_name("card.css")
 FRAME = Path(__file__).with_name("frame.css")
 SCRIPT = Path(__file__).with_name("page.js")
 

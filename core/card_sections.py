@@ -29,7 +29,8 @@ _HEADINGS: tuple[tuple[str, str], ...] = (
     ("bias", r"\bbias|ethic|fairness|\brisks?\b|responsib|societal|safety"),
     ("data", r"(?:training|pre-?training|fine-?tuning) (?:data|corp)|\bdata(?:sets?)?\b|corpus|corpora"),
     ("evaluation", r"evaluat|benchmark|\bresults?\b|metrics?\b|performance"),
-    ("uses", r"intended|\buses?$|use cases?|direct use|out[- ]of[- ]scope|limit|what it is for|\busages? and"),
+    ("how", r"how to|quick ?start|get(?:ting)? started|usage$|example|inference|install|^use$|demo"),
+    ("uses", r"intended|\buses$|use cases?|direct use|out[- ]of[- ]scope|limit|what it is for|\busages? and"),
     ("procedure", r"train|fine-?tun|hyper-?param|procedure|how it was made|recipe|where these weights"),
     (
         "how",

@@ -208,7 +208,7 @@ class CardPage:
                 raise UserInputError("Type a model id first: owner/name, or owner/name@commit.")
             return show_card(*split_model(which))
 
-    def fold(self) -> tuple[Any, ...]:
+    def fold(self, place: Address) -> tuple[Any, ...]:
         """Close what belonged to the card before."""
         return reset(None)
 

@@ -59,5 +59,5 @@ if __name__ == "__main__":
         print(hub.url, commits, flush=True)
         app.launch(
             app.build(card_services(hub.url, Path("/tmp/card-page"))),
-            Settings(Path("/tmp/card-page"), port=int(sys.argv[1])),
+            Settings(Path("/tmp/card-page"), port=int(sys.argv[1]), endpoint=hub.url),
         )
