@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from backends import bundled
+from backends.chat.adapter_files import AdapterDownloads, ChatAdapters
 from backends.chat.answers import Desk
 from backends.downloads import Downloads
 from backends.model_files import ModelFiles, own_folder
@@ -17,8 +18,8 @@ from backends.revision import Revisions
 from core.catalog import LocalFolder
 from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress
 from core.errors import HubError, NoBackend
-from core.protocols import Answer, ChatBackend, ChatRequest, HubCatalog, MeteredChat, RemoteModels
-from core.refs import COMMIT, ModelRef, remote_name, split_model
+from core.protocols import AdaptedChat, Answer, ChatBackend, ChatRequest, HubCatalog, MeteredChat, RemoteModels
+from core.refs import COMMIT, PLUS, ModelRef, remote_name, split_model
 
 HUB_MODEL = bundled.BASE_MODEL
 
@@ -89,8 +90,12 @@ class Router:
     def pin(self, model: str) -> ModelRef:
         """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model.
 
-        `remote:<name>` is what the remote engine serves under that name: nothing else ever leads there.
+        `remote:<name>` is what the remote engine serves under that name: nothing else ever leads there. After a plus
+        stands an adapter, as `find_adapter` reads it: `repo_id@revision+adapter@revision`.
         """
+        if remote_name(model) is None and PLUS in model:
+            base, _, adapter = model.partition(PLUS)
+            return self.find_adapter(self.pin(base), adapter)
         if not model.strip():
             return self.start_model()
         if (name := remote_name(model)) is not None:
@@ -100,6 +105,27 @@ class Router:
             if folder.ref.repo_id == repo_id and revision in ("", folder.ref.revision):
                 return folder.ref
         return self.catalog.resolve(repo_id, revision)
+
+    def find_adapter(self, ref: ModelRef, text: str) -> ModelRef:
+        """The model with the adapter that `repo_id[@revision]` names, pinned to its commit and checked against the model.
+
+        "" is the model without one. Fetches the adapter's description and nothing else.
+        """
+        if not text.strip():
+            return ref.base
+        engine = self._choose(ref.base)[0]
+        if not isinstance(engine, AdaptedChat):
+            raise NoBackend(
+                f"{engine.name} loads no adapters. A host that serves some lists each as a model of its own."
+                if ref.host
+                else f"{engine.name} loads no adapters in this version. Choose the model without one."
+            )
+        return engine.find_adapter(ref.base, text)
+
+    def adapters(self, ref: ModelRef) -> tuple[str, ...]:
+        """The adapters that can be chosen for a model without asking a network, as `find_adapter` reads them."""
+        engine, can = self._choose(ref.base)
+        return engine.adapters(ref.base) if isinstance(engine, AdaptedChat) else can.adapters
 
     def engine(self, ref: ModelRef) -> str:
         """The name of the engine that would answer."""
@@ -210,10 +236,15 @@ def build_chat(
     folders = (*own, *_bundled_folder(models_dir))
     downloads = Downloads(endpoint, token)
     files = ModelFiles(models_dir, own, downloads)
-    backend = _zero_gpu(files, orphan_seconds) if zero_gpu else _local(files, orphan_seconds)
+    models = (catalog or _catalog(endpoint, token))(folders)
+    if zero_gpu:
+        backend = _zero_gpu(files, orphan_seconds)
+    else:
+        adapters = ChatAdapters(AdapterDownloads(endpoint, token), models.resolve, data_dir / "adapters")
+        backend = _local(files, adapters, orphan_seconds)
     return Router(
         (backend,),
-        catalog=(catalog or _catalog(endpoint, token))(folders),
+        catalog=models,
         pins=PinBook(data_dir / "pins.json"),
         start=start,
         folders=folders,
@@ -252,7 +283,7 @@ def _catalog(endpoint: str, token: str | None) -> Callable[[tuple[LocalFolder, .
     return lambda folders: Catalog(HubModels(endpoint, token), LocalModels(folders))
 
 
-def _local(files: ModelFiles, orphan_seconds: float) -> ChatBackend:
+def _local(files: ModelFiles, adapters: ChatAdapters, orphan_seconds: float) -> ChatBackend:
     from backends.chat.plain import LocalChat
     from backends.gpu import device, device_name, free_memory
     from backends.registry import ModelRegistry
@@ -263,6 +294,7 @@ def _local(files: ModelFiles, orphan_seconds: float) -> ChatBackend:
     return LocalChat(
         files,
         ModelRegistry(free_bytes=free_bytes),
+        adapters=adapters,
         device=device,
         name=device_name,
         orphan_seconds=orphan_seconds,

@@ -109,6 +109,10 @@ class AdaptedChat(Protocol):
         """As `ChatRouter.find_adapter`."""
         ...
 
+    def adapters(self, ref: ModelRef) -> tuple[str, ...]:
+        """As `ChatRouter.adapters`."""
+        ...
+
 
 class RemoteModels(Protocol):
     """What an engine on another machine serves. Its models are chosen as `remote:<name>` and by nothing else."""
@@ -151,6 +155,10 @@ class ChatRouter(Protocol):
         Nothing is fetched but its description. Raises `UserInputError` when it is no such adapter or made for another
         base, `UnsafeContentError` when its weights are pickle, `NoBackend` where no adapter is loaded.
         """
+        ...
+
+    def adapters(self, ref: ModelRef) -> tuple[str, ...]:
+        """The adapters that can be chosen for a model, as `find_adapter` reads them; asks no network."""
         ...
 
     def engine(self, ref: ModelRef) -> str:

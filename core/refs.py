@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.errors import NotPinnedError, UserInputError
 
@@ -13,6 +13,8 @@ _NAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,250}")
 # How a person or a program says that the remote engine is meant: remote:<the name it serves the model under>.
 REMOTE = "remote:"
+# What stands between a model and the adapter on top of it: no name of the Hub has it.
+PLUS = "+"
 _MOST_SERVED_NAME = 200
 
 
@@ -50,16 +52,29 @@ class ModelRef:
         return f"{self.repo_id}@{self.revision}"
 
     @property
+    def base(self) -> ModelRef:
+        """The model without its adapter."""
+        return replace(self, adapter=None) if self.adapter else self
+
+    @property
     def asked(self) -> str:
-        """What a person or a program types to mean this model again: `repo_id@revision`, or `remote:` and its name."""
+        """What a person or a program types to mean this model again: `repo_id@revision`, or `remote:` and its name.
+
+        An adapter stands after a plus: `repo_id@revision+adapter@revision`.
+        """
         if not self.host:
-            return str(self)
+            return f"{self}{PLUS}{self.adapter}" if self.adapter else str(self)
         return f"{REMOTE}{self.repo_id}{f'@{self.revision}' if self.revision else ''}"
 
     @property
     def short(self) -> str:
-        """`name @ 3f2a91c`, as the pinned chip shows it; of a remote model whose commit is not known `name on host`."""
+        """`name @ 3f2a91c`, as the pinned chip shows it; of a remote model whose commit is not known `name on host`.
+
+        With an adapter `name @ 3f2a91c + adapter @ 77aa01b`.
+        """
         name = self.repo_id.rpartition("/")[2]
+        if self.adapter:
+            return f"{self.base.short} {PLUS} {self.adapter.short}"
         return f"{name} @ {self.revision[:7]}" if self.revision else f"{name} on {self.host}"
 
 

@@ -33,6 +33,7 @@ REF = ModelRef("org/tiny-model", "c" * 40)
 OTHER = ModelRef("org/other-model", "d" * 40)
 LORA = Adapter(ModelRef("org/pencil-lora", "e" * 40), "lora", triggers=("pencil drawing",), size=1_000_000)
 NEW_LORA = Adapter(ModelRef("org/ink-lora", "f" * 40), "lora", "ink.safetensors", size=2_000_000)
+CHAT_LORA = ModelRef("org/polite-lora", "a" * 40)
 CONTROLNET = Adapter(ModelRef("org/canny-controlnet", "1" * 40), "controlnet", size=5_000_000)
 
 
@@ -105,6 +106,14 @@ class FakeRouter:
         if model not in known:
             raise ModelNotFound(f"There is no model {model} on the Hub or on this machine. Check its spelling.")
         return known[model]
+
+    def find_adapter(self, ref: ModelRef, text: str) -> ModelRef:
+        if text not in ("", CHAT_LORA.repo_id, str(CHAT_LORA)):
+            raise UserInputError(f"{text} was trained on other/model, not on {ref.repo_id}. Choose another adapter.")
+        return replace(ref, adapter=CHAT_LORA) if text else ref.base
+
+    def adapters(self, ref: ModelRef) -> tuple[str, ...]:
+        return (str(CHAT_LORA),)
 
     def engine(self, ref: ModelRef) -> str:
         return "CPU"

@@ -51,7 +51,7 @@ class ScriptedChat:
 
     def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> BufferedAnswer:
         started = monotonic()
-        check_request(ref, messages, settings)
+        check_request(messages, settings)
         prompt_tokens = sum(len(message.content.split()) for message in messages)
         if prompt_tokens >= CONTEXT:
             raise UserInputError(

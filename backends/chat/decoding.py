@@ -46,6 +46,7 @@ def decode(
         if sink.cancelled:
             return "cancelled"
         try:
+            loaded.ready()
             watcher = Watcher(loaded, settings, sink)
             _generate(loaded, prompt, settings, watcher, turns)
         except AppError:
@@ -106,6 +107,7 @@ def _generate(
             ended = watcher.after(int(input_ids[0, -1]))
             if not ended:
                 turns.pass_on()
+                loaded.ready()
                 ended = watcher.left()
             return torch.full((1,), ended, dtype=torch.bool, device=input_ids.device)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from backends.chat.batched import BatchedEngine
@@ -12,6 +12,7 @@ from backends.chat.loaded import LoadedModel
 from backends.chat.paged import PAGE, PagedBatch, Shape, bytes_per_token
 from backends.chat.steps import StepThread
 from backends.loading_lock import load_alone
+from backends.registry import ModelRegistry
 
 if TYPE_CHECKING:
     import torch
@@ -23,6 +24,9 @@ _CPU = Shape(tokens=16_384, step_tokens=256, requests=32)
 _GPU = Shape(tokens=131_072, step_tokens=2048, requests=128)
 _CPU_SHARE, _GPU_SHARE = 0.125, 0.5
 _LEAST_TOKENS = 1024
+# Adapters on one model, in memory at the same time. Those that are in use stay whatever this says.
+MOST_ADAPTERS = 3
+ADAPTER_SHARE = 4
 _NO_MEMORY = "the memory that is free is too small for a batch"
 # Two prompts of different lengths, so that a batch that mixes them up is noticed.
 _TRIALS = ((11, 7, 23, 5, 19), (3, 29, 13))
@@ -32,19 +36,31 @@ _TOLERANCE = 0.1
 
 @dataclass(frozen=True)
 class Resident:
-    """A model in memory with the batch it answers in; without one, `why` says why not."""
+    """A model in memory with the batch it answers in; without one, `why` says why not.
+
+    `adapters` are those that are in memory on top of it, each with a batch of its own: what is kept of a conversation was
+    computed with one adapter and must not be read with another.
+    """
 
     loaded: LoadedModel
     engine: BatchedEngine | None
     why: str = ""
+    adapters: ModelRegistry[Resident] = field(
+        default_factory=lambda: ModelRegistry(MOST_ADAPTERS), compare=False, repr=False
+    )
 
 
-def resident(loaded: LoadedModel, steps: StepThread, free_bytes: Callable[[], int | None]) -> Resident:
-    """Give a model its batch, if it can have one. Never raises: answering one at a time always remains."""
+def resident(
+    loaded: LoadedModel, steps: StepThread, free_bytes: Callable[[], int | None], *, share: int = 1
+) -> Resident:
+    """Give a model its batch, if it can have one. Never raises: answering one at a time always remains.
+
+    An adapter's batch has one `share`th of the tokens that a model's has.
+    """
     why = unfit(loaded.model)
     if why:
         return Resident(loaded, None, why)
-    shape = shape_for(loaded, free_bytes())
+    shape = shape_for(loaded, free_bytes(), share=share)
     if shape is None:
         return Resident(loaded, None, _NO_MEMORY)
     try:
@@ -73,12 +89,12 @@ def unfit(model: Any) -> str:
     return ""
 
 
-def shape_for(loaded: LoadedModel, free: int | None) -> Shape | None:
+def shape_for(loaded: LoadedModel, free: int | None, *, share: int = 1) -> Shape | None:
     """The batch for so much free memory; None when it would be too small to be of use."""
-    largest, share = (_CPU, _CPU_SHARE) if loaded.device == "cpu" else (_GPU, _GPU_SHARE)
-    tokens = largest.tokens
+    largest, of_free = (_CPU, _CPU_SHARE) if loaded.device == "cpu" else (_GPU, _GPU_SHARE)
+    tokens = largest.tokens // share
     if free is not None:
-        tokens = min(tokens, int(free * share) // bytes_per_token(loaded.model))
+        tokens = min(tokens, int(free * of_free) // share // bytes_per_token(loaded.model))
     if tokens < _LEAST_TOKENS:
         return None
     return Shape(tokens // PAGE * PAGE, largest.step_tokens, largest.requests)

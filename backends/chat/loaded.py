@@ -6,12 +6,16 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
+from backends.chat.adapted import AdapterSwitch
 from core.refs import ModelRef
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The model, its tokenizer, and how it runs. `lock` guards the tokenizer, which is not safe to share."""
+    """The model, its tokenizer, and how it runs. `lock` guards the tokenizer, which is not safe to share.
+
+    `switch` is there once the model has had an adapter; it is shared by the base and every adapter on it.
+    """
 
     ref: ModelRef
     model: Any
@@ -20,6 +24,12 @@ class LoadedModel:
     device: str
     max_context: int | None
     lock: threading.Lock = field(default_factory=threading.Lock)
+    switch: AdapterSwitch | None = None
+
+    def ready(self) -> None:
+        """Let the model compute as this one. First in every turn: whoever had the last one may have used an adapter."""
+        if self.switch is not None:
+            self.switch.use(self.ref.adapter)
 
     @property
     def stop_tokens(self) -> frozenset[int]:

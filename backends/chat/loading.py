@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from time import perf_counter
@@ -86,6 +87,19 @@ def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any], m
     )
     where = device if move else "cpu"
     return LoadedModel(ref, model.to(where).eval(), tokenizer, dtype, where, max_context_of(config))
+
+
+def load_adapter(base: LoadedModel, adapter: ModelRef, folder: Path, kept: Collection[ModelRef | None]) -> LoadedModel:
+    """`base` with an adapter on top, sharing its weights. The caller holds the turn of every forward pass.
+
+    Adapters that are not `kept` go out of memory first. Raises `AppError` with what to do.
+    """
+    switch = base.switch
+    if switch is None:
+        raise ValueError(f"{base.ref} has no switch")
+    switch.keep_only({each for each in kept if each is not None})
+    load_alone(lambda: switch.load(adapter, folder))
+    return replace(base, ref=replace(base.ref, adapter=adapter))
 
 
 def best_dtype(config: Mapping[str, Any], device: str) -> str:

@@ -80,6 +80,7 @@ class PagedBatch:
         import torch
         from transformers import ContinuousBatchingConfig, GenerationConfig
 
+        self._loaded = loaded
         self._model = loaded.model
         self._torch = torch
         self._rows = _rows_class()()
@@ -144,6 +145,7 @@ class PagedBatch:
         """
         rows = self._rows
         rows.chosen = {}
+        self._loaded.ready()
         with self._torch.no_grad():
             if self._processor.prepare_next_batch():
                 self._processor._generation_step(self._model)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from time import monotonic
 
+from backends.chat.adapted import AdapterSwitch
+from backends.chat.adapter_files import ChatAdapters
 from backends.chat.answers import BufferedAnswer
-from backends.chat.fitting import Resident, resident
+from backends.chat.fitting import ADAPTER_SHARE, Resident, resident
 from backends.chat.metadata import capabilities
 from backends.chat.steps import StepThread
 from backends.chat.turns import Turns
@@ -15,9 +18,10 @@ from backends.chat.work import check_request, read, refuse_adapter, run
 from backends.model_files import ModelFiles
 from backends.registry import Lease, ModelRegistry
 from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress
-from core.errors import Busy
+from core.errors import Busy, NoBackend
 from core.refs import ModelRef
 
+OFF = "batching is off"
 MOST_ALONE = 32
 """How many answers may be made or wait one by one; beside the batch they share the processor a token at a time."""
 
@@ -34,6 +38,7 @@ class LocalChat:
         files: ModelFiles,
         registry: ModelRegistry[Resident],
         *,
+        adapters: ChatAdapters | None = None,
         device: Callable[[], str],
         name: Callable[[], str],
         orphan_seconds: float,
@@ -46,6 +51,7 @@ class LocalChat:
         """
         self._files = files
         self._registry = registry
+        self._adapters = adapters
         self._device = device
         self._name = name
         self._orphan_seconds = orphan_seconds
@@ -62,25 +68,48 @@ class LocalChat:
 
     def capabilities(self, ref: ModelRef) -> Capabilities:
         """What it can do with a model, from config.json alone."""
-        refuse_adapter(ref)
-        return capabilities(self._files, ref)
+        if self._adapters is None:
+            refuse_adapter(ref, "here")
+        return capabilities(self._files, ref.base)
+
+    def adapters(self, ref: ModelRef) -> tuple[str, ...]:
+        """The adapters of this machine that were made for a model."""
+        return self._adapters.here(ref.base) if self._adapters else ()
+
+    def find_adapter(self, base: ModelRef, text: str) -> ModelRef:
+        """`base` with the adapter that `text` names, pinned and checked against it; fetches its description only."""
+        if self._adapters is None:
+            raise NoBackend("Adapters are not loaded here. Choose the model without the adapter.")
+        return self._adapters.find(base, text)
 
     def plan(self, ref: ModelRef) -> LoadPlan:
         """What has to be fetched before this model answers."""
-        refuse_adapter(ref)
-        return self._files.plan(ref)
+        plan = self._files.plan(ref.base)
+        if ref.adapter is None:
+            return plan
+        more = self._own_adapters(ref).plan(ref.adapter)
+        return LoadPlan(
+            ref,
+            plan.ready and more.ready,
+            plan.download_bytes + more.download_bytes,
+            plan.files + more.files,
+            more.source if plan.ready else plan.source,
+        )
 
     def prepare(self, ref: ModelRef) -> Iterator[Progress]:
-        """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
-        refuse_adapter(ref)
-        if not self._registry.has(ref):
-            yield from self._files.fetch(ref)
+        """Fetch and load the model and its adapter, saying how far it is; the last item has stage "ready"."""
+        if ref.adapter is not None:
+            yield from self._own_adapters(ref).fetch(ref.adapter)
+        if not self._registry.has(ref.base):
+            yield from self._files.fetch(ref.base)
             from backends.chat.loading import tensor_count
 
-            total = tensor_count(self._files.present(ref))
+            total = tensor_count(self._files.present(ref.base))
             yield Progress("load", 0, total, "tensors")
             self._lease(ref).release()
             yield Progress("load", total, total, "tensors")
+        elif ref.adapter is not None:
+            self._lease(ref).release()
         yield Progress("ready")
 
     def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> BufferedAnswer:
@@ -89,7 +118,7 @@ class LocalChat:
         Raises `Busy` when as many wait already as may.
         """
         started = monotonic()
-        check_request(ref, messages, settings)
+        check_request(messages, settings)
         lease = self._lease(ref)
         try:
             model = lease.model
@@ -117,17 +146,55 @@ class LocalChat:
         return answer
 
     def _lease(self, ref: ModelRef) -> Lease[Resident]:
+        """The model with its batch, or its adapter with the adapter's; the base stays as long as any of them is in use."""
+        base = self._base(ref.base)
+        if ref.adapter is None:
+            return base
+        try:
+            adapted = base.model.adapters.lease(ref, lambda: self._adapted(base.model, ref))
+        except BaseException:
+            base.release()
+            raise
+
+        def release() -> None:
+            adapted.release()
+            base.release()
+
+        return Lease(adapted.model, release)
+
+    def _base(self, ref: ModelRef) -> Lease[Resident]:
         from backends.chat.loading import load, memory_needed
 
         device = self._device()
 
         def loaded() -> Resident:
             model = load(ref, self._files.present(ref), device)
+            if self._adapters is not None:
+                model = replace(model, switch=AdapterSwitch(model.model))
             if not self._batching:
-                return Resident(model, None, "batching is off")
+                return Resident(model, None, OFF)
             return resident(model, self._steps, self._free_bytes)
 
         return self._registry.lease(ref, loaded, lambda: memory_needed(self._files.present(ref), device))
+
+    def _adapted(self, base: Resident, ref: ModelRef) -> Resident:
+        from backends.chat.loading import load_adapter
+
+        adapter = ref.adapter
+        assert adapter is not None
+        folder = self._own_adapters(ref).present(adapter)
+        # Nobody may compute with the model while its layers are exchanged, nor while the trial switches them.
+        with self._turns.held():
+            loaded = load_adapter(base.loaded, adapter, folder, [kept.adapter for kept in base.adapters.models()])
+            if base.engine is None:
+                return Resident(loaded, None, base.why)
+            return resident(loaded, self._steps, self._free_bytes, share=ADAPTER_SHARE)
+
+    def _own_adapters(self, ref: ModelRef) -> ChatAdapters:
+        if self._adapters is None:
+            refuse_adapter(ref, "here")
+            raise AssertionError(f"{ref} has no adapter")
+        return self._adapters
 
     def _begin_alone(self, lease: Lease[Resident], prompt: list[int], answer: BufferedAnswer) -> None:
         if not self._alone.acquire(blocking=False):

@@ -15,17 +15,16 @@ log = logging.getLogger(__name__)
 FAILED = "The engine failed while it was answering. Try again."
 
 
-def check_request(ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> None:
+def check_request(messages: tuple[Message, ...], settings: GenerationSettings) -> None:
     """Refuse what no engine here can do, before a model is loaded for it."""
-    refuse_adapter(ref)
     check_messages(messages)
     check_settings(settings)
 
 
-def refuse_adapter(ref: ModelRef) -> None:
-    """Adapters come with issue 4."""
+def refuse_adapter(ref: ModelRef, where: str) -> None:
+    """For engines that load no adapter of their own."""
     if ref.adapter is not None:
-        raise NoBackend("Adapters are not supported yet. Choose the model without the adapter.")
+        raise NoBackend(f"Adapters are not loaded {where} in this version. Choose the model without the adapter.")
 
 
 def request(

@@ -32,6 +32,7 @@ from core.refs import ModelRef
 
 log = logging.getLogger(__name__)
 LESS = "fewer new tokens"
+NOT_HERE = "on ZeroGPU"
 # Estimates for half an RTX Pro 6000: what one token costs at least, how fast weights are read for one, and prompts.
 _STEP_SECONDS = 0.025
 _READ_BYTES = 3e11
@@ -176,19 +177,19 @@ class ZeroGpuChat:
 
     def capabilities(self, ref: ModelRef) -> Capabilities:
         """What it can do with a model, from config.json alone."""
-        refuse_adapter(ref)
+        refuse_adapter(ref, NOT_HERE)
         return self._known.get(ref) or capabilities(self._files, ref)
 
     def plan(self, ref: ModelRef) -> LoadPlan:
         """What has to be fetched before this model answers."""
-        refuse_adapter(ref)
+        refuse_adapter(ref, NOT_HERE)
         if placed := _PLACED.get((ref.repo_id, ref.revision)):
             return LoadPlan(ref, ready=True, source=str(placed[0]))
         return self._files.plan(ref)
 
     def place(self, ref: ModelRef) -> None:
         """Fetch the model and put it on the GPU; before the launch, in the main thread."""
-        refuse_adapter(ref)
+        refuse_adapter(ref, NOT_HERE)
         for _ in self._files.fetch(ref):
             pass
         self._known[ref] = capabilities(self._files, ref)
@@ -196,7 +197,7 @@ class ZeroGpuChat:
 
     def prepare(self, ref: ModelRef) -> Iterator[Progress]:
         """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
-        refuse_adapter(ref)
+        refuse_adapter(ref, NOT_HERE)
         if (ref.repo_id, ref.revision) not in _MODELS:
             yield from self._files.fetch(ref)
             yield Progress("load")
@@ -226,8 +227,9 @@ class ZeroGpuChat:
     def start_together(self, requests: Sequence[ChatRequest]) -> tuple[BufferedAnswer, ...]:
         """Begin several answers in one GPU call; they are written a token each in turn, and each is stopped alone."""
         started = monotonic()
-        for wanted in requests:
-            check_request(*wanted)
+        for ref, messages, settings in requests:
+            refuse_adapter(ref, NOT_HERE)
+            check_request(messages, settings)
         work: list[tuple[Job, BufferedAnswer, StopFlag]] = []
         for ref, messages, settings in requests:
             placed = _PLACED.get((ref.repo_id, ref.revision))

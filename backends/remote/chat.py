@@ -100,7 +100,7 @@ class RemoteChat(RemoteEngine):
         """Begin an answer. Asks the server for its list first when that is older than a minute."""
         started = monotonic()
         self._check(ref)
-        check_request(ref, messages, settings)
+        check_request(messages, settings)
         served = self._models.current(ref)
         settings = self._applied(settings, served, self._models.known(ref)[1])
         answer = BufferedAnswer(
