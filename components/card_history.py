@@ -89,7 +89,7 @@ def header_panel(header: Header) -> str:
         else ""
     )
     return (
-        f'<p><b>{escape(header.path)}</b></p><p class="pg-meta">{len(header.tensors):,} tensors, {header.parameters:,} parameters: {dtypes}. '
+        f'<p><b>{escape(header.path)}</b></p><p class="pg-meta">{len(header.tensors):,} {"tensor" if len(header.tensors) == 1 else "tensors"}, {header.parameters:,} parameters: {dtypes}. '
         f"Read {bytes_of(header.read)}{total}; the file was not downloaded.</p>{notes}{metadata}"
         f'<details class="pg-fold"><summary>Tensors</summary><div class="pg-scroll"><table class="pg-numbers"><tbody>{rows}</tbody></table></div>{more}</details>'
     )

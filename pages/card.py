@@ -227,12 +227,15 @@ class CardPage:
         """The card at `place`: a skeleton at once, the card's text next, and the rest as it becomes known."""
         visitor = str(request.session_hash)
         ticket = self._latest.enter(visitor)
+        whole = SAME
         for step in self._steps(place):
             if self._latest.overtaken(visitor, ticket):
                 # The last thing said is said again when a stream ends: it must not be an older card.
                 yield SAME
                 return
-            yield step
+            # Every message holds all that was said: of several that arrive together the browser shows only the last.
+            whole = Shown(*(old if new == gr.skip() else new for old, new in zip(whole, step, strict=True)))
+            yield whole
 
     def _steps(self, place: Address) -> Iterator[Shown]:
         hidden = gr.Button(visible=False)
