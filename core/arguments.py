@@ -14,6 +14,7 @@ def check_types(
     whole: Mapping[str, object] | None = None,
     number: Mapping[str, object] | None = None,
     texts: Mapping[str, object] | None = None,
+    yes_or_no: Mapping[str, object] | None = None,
 ) -> None:
     """Refuse the first value that is not of its type, by name. A text where a list belongs is not a list of letters."""
     for name, value in (text or {}).items():
@@ -26,6 +27,9 @@ def check_types(
     for name, value in (number or {}).items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise UserInputError(f"{name} has to be a number; it is {_kind(value)}.")
+    for name, value in (yes_or_no or {}).items():
+        if not isinstance(value, bool):
+            raise UserInputError(f"{name} has to be true or false; it is {_kind(value)}.")
     for name, value in (texts or {}).items():
         if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
             raise UserInputError(f"{name} has to be a list of texts; it is {_kind(value)}.")

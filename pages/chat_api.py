@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
 
 from components.api import expose
 from components.errors import shown_to_user
 from components.pace import paced
 from core.arguments import check_types
-from core.chat import GenerationSettings, Message, check_messages, check_settings, messages_from
+from core.chat import GenerationSettings, Message, Reply, check_messages, check_settings, messages_from
 from core.errors import UserInputError
 from core.protocols import ChatRouter
 
@@ -37,7 +39,8 @@ class ChatApi:
         top_k: int = -1,
         repetition_penalty: float = -1,
         stop: list[str] = [],  # noqa: B006
-    ) -> Iterator[str]:
+        details: bool = False,
+    ) -> Iterator[str | dict[str, Any]]:
         """Ask a model. Streams the answer; each update is the whole text so far.
 
         Args:
@@ -50,10 +53,13 @@ class ChatApi:
             temperature: 0 is greedy; -1 is the model's own default.
             top_p: -1 is the model's own default.
             seed: -1 is random.
-            adapter: Not supported yet.
+            adapter: A LoRA on top of the model: repo_id or repo_id@revision on this machine, made for it; empty is none.
             top_k: -1 is the model's own default.
             repetition_penalty: -1 is the model's own default.
             stop: Strings that end the answer; they are not part of it.
+            details: True makes each update a record with the text so far. The last one also says what made it: finish,
+                how (batched, plain, zerogpu or remote) and why it was not batched, model, revision, adapter, settings as
+                applied, backend, dtype, and usage in tokens and seconds.
         """
         with shown_to_user():
             check_types(
@@ -61,9 +67,8 @@ class ChatApi:
                 whole={"max_new_tokens": max_new_tokens, "seed": seed, "top_k": top_k},
                 number={"temperature": temperature, "top_p": top_p, "repetition_penalty": repetition_penalty},
                 texts={"stop": stop},
+                yes_or_no={"details": details},
             )
-            if adapter:
-                raise UserInputError("Adapters are not supported yet. Leave adapter out.")
             settings = check_settings(
                 GenerationSettings(
                     max_new_tokens=max_new_tokens,
@@ -84,9 +89,11 @@ class ChatApi:
                 earlier = (Message("system", system), *earlier)
             messages = check_messages((*earlier, Message("user", message)))
             ref = self.router.pin(model)
+            if adapter:
+                ref = self.router.find_adapter(ref, adapter)
             if not self.router.plan(ref).ready:
                 raise UserInputError(
-                    f"{ref} is not on this machine. Open its card and choose Download and use, then call again."
+                    f"{ref.asked} is not on this machine. Choose it in Chat or on its card, which fetch it, then call again."
                 )
             answer = self.router.start(ref, messages, settings)
             text = ""
@@ -95,10 +102,33 @@ class ChatApi:
                     # A place in the queue is no text yet.
                     if delta.waiting is None:
                         text += delta.text
-                        yield text
+                        if not details:
+                            yield text
+                        elif delta.finish is None:
+                            yield {"text": text}
+                        else:
+                            yield told(answer.reply())
             finally:
                 # A caller that disconnects cancels at once; after the end this changes nothing.
                 answer.cancel()
+
+
+def told(reply: Reply) -> dict[str, Any]:
+    """A finished answer as the API tells it; what is not known is null. No key is `path`: clients take that for a file."""
+    usage, adapter = reply.usage, reply.ref.adapter
+    return {
+        "text": reply.content,
+        "finish": reply.finish,
+        "how": reply.path,
+        "why": reply.why or None,
+        "model": reply.ref.repo_id,
+        "revision": reply.ref.revision or None,
+        "adapter": str(adapter) if adapter else None,
+        "settings": asdict(reply.settings),
+        "backend": reply.backend,
+        "dtype": reply.dtype or None,
+        "usage": {**asdict(usage), "tokens_per_second": usage.tokens_per_second} if usage else None,
+    }
 
 
 def own(value: float) -> float | None:

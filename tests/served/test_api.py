@@ -19,7 +19,7 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 
 from core.dataset import PreferenceRow, RatingRow
-from tests.fakes import LORA, OTHER, REF, FakeRouter, FakeStore, png, services
+from tests.fakes import CHAT_LORA, LORA, OTHER, REF, FakeCatalog, FakeRouter, FakeStore, png, services
 from tests.serving import served
 
 NAMES = {
@@ -30,12 +30,13 @@ PARAMETERS = {
     "/search_models": [
         "query", "kind", "task", "library", "language", "license", "license_class", "author", "base_model",
         "min_params", "max_params", "min_downloads", "gated", "has_card", "weights_format", "runs_here", "sort",
-        "limit", "source",
+        "limit", "source", "relation", "dataset", "paper", "min_likes", "updated_since", "quantization", "provider",
+        "chat_template", "adult", "exclude", "offset", "look_at",
     ],
     "/model_card": ["repo_id", "revision", "kind"],
     "/chat": [
         "message", "history", "model", "system", "max_new_tokens", "temperature", "top_p", "seed", "adapter", "top_k",
-        "repetition_penalty", "stop",
+        "repetition_penalty", "stop", "details",
     ],
     "/submit_preference": [
         "prompt", "chosen", "rejected", "chosen_model", "rejected_model", "reasons", "comment", "rater", "id",
@@ -131,11 +132,26 @@ def test_chat_streams_the_whole_text_so_far(client: Client) -> None:
     assert (settings.temperature, settings.seed, settings.stop, settings.top_p) == (0, 3, ("END",), None)
 
 
+def test_chat_tells_what_made_the_answer_when_asked(client: Client) -> None:
+    updates = list(
+        client.submit("hi", adapter=CHAT_LORA.repo_id, temperature=0, seed=3, details=True, api_name="/chat")
+    )
+    assert all(set(update) == {"text"} for update in updates[:-1])
+    last = updates[-1]
+    assert (last["text"], last["finish"], last["how"], last["why"]) == ("You said: hi", "stop", "plain", None)
+    assert (last["model"], last["revision"], last["adapter"]) == (REF.repo_id, REF.revision, str(CHAT_LORA))
+    assert (last["settings"]["seed"], last["settings"]["temperature"]) == (3, 0)
+    assert (last["backend"], last["dtype"]) == ("CPU", "float32")
+    assert last["usage"]["prompt_tokens"] == 10 and last["usage"]["tokens_per_second"] > 0
+    assert ROUTER.asked[-1][0].adapter == CHAT_LORA
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ({"message": ""}, "empty"),
-        ({"message": "x", "adapter": "a/b"}, "Adapters are not supported yet"),
+        ({"message": "x", "adapter": "a/b"}, "was trained on other/model, not on org/tiny-model"),
+        ({"message": "x", "details": "yes"}, "details has to be true or false"),
         ({"message": "x", "temperature": -2}, "Temperature has to be between"),
         ({"message": "x", "max_new_tokens": 0}, "Max new tokens"),
         ({"message": "x", "model": "no/such"}, "There is no model"),
