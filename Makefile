@@ -1,6 +1,8 @@
 # Two commands do all set-up: make run, make test.
 PYTHON ?= python3
 VENV := .venv
+# Tests mostly wait for servers, pages and processes, so two workers share two cores well.
+WORKERS ?= 2
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := run
 .PHONY: run test lint types bench deploy rollback clean
@@ -37,7 +39,7 @@ types: $(VENV)/.dev
 
 test: lint types $(VENV)/.browser
 	$(BIN)/python -m backends.bundled data
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
