@@ -61,6 +61,7 @@ from pages.images import ImagesPage, nothing_kept
 from pages.images_api import ImagesApi
 from pages.remote import RemotePage
 from pages.search import SearchPage
+from pages.search_api import SearchApi
 from pages.shared import ON_POPSTATE, Frame, Shared
 
 TITLE = "Proving Ground"
@@ -241,9 +242,12 @@ def build(services: Services) -> gr.Blocks:
             outbox=outbox,
             address=gr.Textbox(visible="hidden", elem_id="address", label="Address"),
             image_model=gr.State(None),
+            searched=gr.State(""),
+            shortlist=gr.BrowserState([], storage_key="proving-shortlist", secret="proving-shortlist"),  # noqa: S106
         )
         frame.wire(demo, shared)
         search.wire(search_view, shared, demo)
+        SearchApi(catalog).wire()
         card.wire(card_view, shared)
         chat.wire(chat_view, shared)
         battle.wire(battle_view, chat_view, shared)

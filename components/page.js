@@ -8,8 +8,7 @@
     arrived = true;
     if (!query || query === window.location.search.replace(/^\?/, "")) return query;
     // Gradio's own parameters (__theme, say) stay in the address.
-    const kept = new URLSearchParams(window.location.search);
-    ["tab", "model", "revision"].forEach((k) => kept.delete(k));
+    const kept = new URLSearchParams([...new URLSearchParams(window.location.search)].filter(([k]) => k.startsWith("__")));
     const rest = kept.toString();
     const next = query + (rest ? "&" + rest : "");
     // The first address of a visit replaces the one that was typed: back must leave the page, not stand still.

@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from core.errors import UserInputError
-from core.refs import check_repo_id, check_revision
+from core.catalog import SearchQuery
+from core.errors import NotPinnedError, UserInputError
+from core.refs import ModelRef, check_repo_id, check_revision
+from core.search_address import read_search, search_pairs
 
+MOST_COMPARED = 4
 TABS = ("search", "card", "chat", "images", "feedback")
+# The modes of the Images tab; the first one is what a link without a mode opens.
+IMAGE_MODES = ("draw", "compare", "grid", "gallery")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a visitor is. `model` and `revision` say what the Card tab shows; "" is nothing."""
+    """Where a visitor is. `model` and `revision` say what the Card tab shows; "" is nothing.
+
+    `search` is the Search tab's own part of the link: its filters, and the models that are compared. `mode` is that of
+    the Images tab.
+    """
 
     tab: str = "search"
     model: str = ""
     revision: str = ""
+    search: str = ""
+    mode: str = ""
 
     def query(self) -> str:
         """The query string of this place, without the question mark."""
         pairs = {"tab": self.tab}
         if self.tab == "card" and self.model:
             pairs |= {"model": self.model, "revision": self.revision}
-        return urlencode({k: v for k, v in pairs.items() if v})
+        if self.tab == "images" and self.mode != IMAGE_MODES[0]:
+            pairs["mode"] = self.mode
+        own = f"&{self.search}" if self.tab == "search" and self.search else ""
+        return urlencode({k: v for k, v in pairs.items() if v}) + own
+
+
+def search_part(query: SearchQuery, compared: Sequence[ModelRef] = ()) -> str:
+    """`Address.search` of a search and of the models that are compared."""
+    together = {"compare": ",".join(str(ref) for ref in compared)} if compared else {}
+    return urlencode({**search_pairs(query), **together}, safe="/@,")
+
+
+def read_compared(params: Mapping[str, str]) -> tuple[ModelRef, ...]:
+    """The models a link compares, each at a commit; what is malformed or too much is left out."""
+    refs: list[ModelRef] = []
+    for text in params.get("compare", "").split(","):
+        repo_id, _, revision = text.partition("@")
+        try:
+            ref = ModelRef(repo_id, revision)
+        except (UserInputError, NotPinnedError):
+            continue
+        if ref not in refs:
+            refs.append(ref)
+    return tuple(refs[:MOST_COMPARED])
 
 
 def read_address(params: Mapping[str, str]) -> Address:
@@ -39,4 +73,6 @@ def read_address(params: Mapping[str, str]) -> Address:
             check_revision(revision)
     except UserInputError:
         model = revision = ""
-    return Address(tab if tab in TABS else "search", model, revision)
+    search = search_part(read_search(params), read_compared(params))
+    mode = params.get("mode", "")
+    return Address(tab if tab in TABS else "search", model, revision, search, mode if mode in IMAGE_MODES else "")

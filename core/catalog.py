@@ -122,8 +122,8 @@ class ModelSummary:
 class SearchPage:
     """What a search found. `notice` is the one line to show above it (the Hub is offline, say).
 
-    `looked_at` and `complete` say how far the stream behind the answer was read: `found` is how many match among those
-    looked at, and exactly how many there are when `complete`. `adult_left_out` were left out as not for all audiences.
+    `looked_at` says how far the stream behind the answer was read: `found` is how many match among those looked at, and
+    exactly how many there are when `exact`. `complete`: that is so, and no row comes after those given. `adult_left_out` were left out as not for all audiences.
     `words` are the searched words that are no filter; `whole` is how many of `found` have every one of them. While more
     pages of the same answer are still to come, `more_coming` is True.
     """
@@ -134,6 +134,7 @@ class SearchPage:
     hub_reachable: bool | None = None
     notice: str | None = None
     found: int = 0
+    exact: bool = False
     adult_left_out: int = 0
     words: tuple[str, ...] = ()
     whole: int = 0

@@ -70,13 +70,17 @@ def _refusal(summary: ModelSummary, machine: Machine, images: bool) -> str | Non
         if not machine.images:
             return "nothing here draws images"
         return None if summary.library in ("diffusers", None) else f"{summary.library} images are not drawn here"
-    if summary.architecture and not summary.architecture.endswith((*_WRITES_TEXT, _MAY_WRITE_TEXT)):
-        return f"{summary.architecture} does not chat"
-    if not summary.architecture and summary.task is not None and summary.task not in _TEXT_TASKS:
+    if summary.task is not None and summary.task not in _TEXT_TASKS and not _chats(summary):
         return f"nothing here runs {summary.task.replace('-', ' ')}"
+    if summary.architecture and not _chats(summary) and not summary.architecture.endswith(_MAY_WRITE_TEXT):
+        return f"{summary.architecture} does not chat"
     if summary.library not in ("transformers", None) and not summary.architecture:
         return f"nothing here runs {summary.library}"
     return None
+
+
+def _chats(summary: ModelSummary) -> bool:
+    return bool(summary.architecture and summary.architecture.endswith(_WRITES_TEXT))
 
 
 def _doubt(summary: ModelSummary, sized: bool, images: bool) -> str | None:

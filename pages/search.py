@@ -2,91 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 import gradio as gr
 
-from components.api import expose
 from components.errors import shown_to_user
-from components.results import ON_LOAD, SKELETON, results
-from core.address import Address
-from core.arguments import check_characters, check_types
-from core.catalog import MOST_ROWS, SORTS, SearchQuery, SearchSource, Sort
-from core.errors import AppError, UserInputError
+from components.latest import Latest
+from components.results import ON_FILL, ON_LOAD, SKELETON, fills, results
+from components.search_chips import ON_LOAD as ON_CHIPS
+from components.search_chips import chips
+from core.address import Address, search_part
+from core.catalog import LOOK_AT, MOST_LOOKED_AT, ModelSummary, SearchQuery
+from core.errors import AppError
 from core.protocols import HubCatalog
-from core.tasks import TASKS
+from core.search_address import read_search
+from core.search_words import without_chip
+from core.shortlist import read_kept
+from pages.search_filters import NAMES, FilterView, active, build_filters, query_of, values_of, without
 from pages.shared import Shared, show_card
 
-SOURCES = [("Everywhere", "auto"), ("This machine", "local")]
-SORT_LABELS = {
-    "trending": "Trending",
-    "downloads": "Downloads",
-    "likes": "Likes",
-    "created": "Newest",
-    "updated": "Updated",
-}
-SOURCE_NAMES: tuple[SearchSource, ...] = ("auto", "hub", "local")
+BUSY = '<p class="pg-busy" role="status">Searching …</p>'
 
 
 @dataclass(frozen=True)
 class SearchView:
-    """The tab's components."""
+    """The tab's components. `rows` are the summaries on screen, `query` the search they belong to."""
 
-    text: gr.Textbox
-    task: gr.Dropdown
-    sort: gr.Dropdown
-    source: gr.Dropdown
+    filters: FilterView
+    chips: gr.HTML
+    status: gr.HTML
+    listing: gr.Column
     found: gr.HTML
+    fill: gr.HTML
+    rows: gr.State
+    query: gr.State
+    below: gr.Column
+
+
+class Listing(NamedTuple):
+    """What a search puts on the screen, in the order of its outputs."""
+
+    chips: Any
+    status: Any
+    found: Any
+    rows: Any
+    query: Any
+    searched: Any
+    address: Any
+
+
+UNCHANGED = [gr.skip()] * len(NAMES)
 
 
 class SearchPage:
-    """One box and its results, from the Hub and from this machine."""
+    """Filters that combine, and what they find, from the Hub and from this machine."""
 
     def __init__(self, catalog: HubCatalog) -> None:
         self.catalog = catalog
+        self.latest = Latest()
 
     def build(self) -> SearchView:
         """Layout only."""
-        with gr.Row(elem_classes="pg-toolbar", equal_height=True):
-            text = gr.Textbox(
-                label="Search models",
-                placeholder="A name, an owner, a task: smollm instruct",
-                elem_id="search-text",
-                scale=6,
-                min_width=240,
-                max_lines=1,
-            )
-            task = gr.Dropdown(
-                [("Any task", ""), *((task.replace("-", " "), task) for task in sorted(TASKS))],
-                value="text-generation",
-                label="Task",
-                filterable=True,
-                scale=3,
-                min_width=180,
-            )
-            sort = gr.Dropdown(
-                [(SORT_LABELS[key], key) for key in SORTS], value="trending", label="Sort", scale=2, min_width=140
-            )
-            source = gr.Dropdown(SOURCES, value="auto", label="Where", scale=2, min_width=150)
-        found = gr.HTML(SKELETON, elem_id="results", js_on_load=ON_LOAD)
-        return SearchView(text, task, sort, source, found)
+        filters = build_filters()
+        said = gr.HTML("", elem_id="search-chips", js_on_load=ON_CHIPS)
+        status = gr.HTML("", elem_id="search-status", js_on_load=None)
+        with gr.Column() as listing:
+            found = gr.HTML(SKELETON, elem_id="results", js_on_load=ON_LOAD)
+            fill = gr.HTML("", elem_id="search-fill", js_on_load=ON_FILL)
+        below = gr.Column()
+        return SearchView(filters, said, status, listing, found, fill, gr.State(()), gr.State(SearchQuery()), below)
 
     def wire(self, view: SearchView, shared: Shared, demo: gr.Blocks) -> None:
         """Events only."""
-        inputs = [view.text, view.task, view.sort, view.source]
-        gr.on(
-            [demo.load, view.text.submit, view.task.input, view.sort.input, view.source.input],
-            self.find,
-            inputs,
-            view.found,
-            trigger_mode="always_last",
-            show_progress="hidden",
-            api_visibility="private",
-            concurrency_limit=8,
+        controls = view.filters.all
+        listing = [view.chips, view.status, view.found, view.rows, view.query, shared.searched, shared.address]
+        own: dict[str, Any] = {
+            "trigger_mode": "multiple", "show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 16,
+        }  # fmt: skip
+        texts = (
+            "text",
+            "library",
+            "author",
+            "base_model",
+            "dataset",
+            "paper",
+            "updated_since",
+            "min_downloads",
+            "min_likes",
         )
+        changed = [
+            getattr(view.filters, name).submit if name in texts else getattr(view.filters, name).input for name in NAMES
+        ]
+        asked = [
+            gr.on(changed, self.find, [shared.shortlist, *controls], listing, **own),
+            view.found.input(self.go_on, [shared.shortlist, view.query], listing, **own),
+            view.chips.select(self.drop, [shared.shortlist, view.query], [*controls, *listing], **own),
+            demo.load(self.arrive, shared.shortlist, [*controls, *listing], **own),
+            shared.brand.select(self.follow, shared.shortlist, [*controls, *listing], **own),
+        ]
+        for event in asked:
+            event.then(
+                self.measure,
+                view.rows,
+                view.fill,
+                show_progress="hidden",
+                api_visibility="private",
+                concurrency_limit=16,
+            )
         view.found.select(
             self.open,
             None,
@@ -94,26 +121,66 @@ class SearchPage:
             api_visibility="private",
             show_progress="hidden",
         )
-        expose(self.search_models, concurrency_limit=8)
 
-    def find(self, text: str, task: str, sort: str, source: str) -> Iterator[str]:
-        """A skeleton at once, then the rows."""
-        yield SKELETON
+    def find(self, request: gr.Request, kept: Any, *values: Any) -> Iterator[Listing]:
+        """Search for what the controls say."""
         with shown_to_user():
             try:
-                query = query_of(text, task=task, sort=sort, source=source, limit=30)
-                filtered = bool(text.strip() or task)
-                if query.source == "auto":
-                    # What is here needs no network; the Hub may take its time, or never answer.
-                    here = self.catalog.search(replace(query, source="local"))
-                    if here.rows:
-                        yield results(replace(here, notice="Asking the Hub …"), filtered=filtered)
-                yield results(self.catalog.search(query), filtered=filtered)
-            except Exception as error:
-                # A skeleton that stays would promise rows for ever.
-                said = str(error) if isinstance(error, AppError) else "The search did not work. Try again."
-                yield f'<div class="pg-error">{escape(said)}</div>'
+                query = query_of(values)
+            except AppError as error:
+                yield _failed(error)
                 raise
+            yield from self._listed(query, kept, request)
+
+    def go_on(self, event: gr.EventData, request: gr.Request, kept: Any, query: SearchQuery) -> Iterator[Listing]:
+        """Another page of the rows, or look further than before."""
+        with shown_to_user():
+            if event.do == "page":
+                further = replace(query, offset=min(max(0, int(event.offset)), MOST_LOOKED_AT))
+            else:
+                further = replace(query, look_at=min(query.look_at * 4, MOST_LOOKED_AT))
+            yield from self._listed(further, kept, request)
+
+    def drop(
+        self, event: gr.EventData, request: gr.Request, kept: Any, query: SearchQuery
+    ) -> Iterator[tuple[Any, ...]]:
+        """Take one filter away, or all of them."""
+        with shown_to_user():
+            field, words = str(event.field), str(event.words)
+            start = replace(query, offset=0, look_at=LOOK_AT)
+            if field == "all":
+                left = SearchQuery(limit=query.limit, sort=query.sort, source=query.source)
+            elif field == "words":
+                left = replace(start, text=without_chip(query.text, words))
+            elif field == "exclude":
+                cut = re.sub(rf'(?<!\S)-"?{re.escape(words)}"?(?!\S)', "", query.text, flags=re.IGNORECASE)
+                exclude = tuple(word for word in query.exclude if word != words)
+                left = replace(start, text=" ".join(cut.split()), exclude=exclude)
+            else:
+                left = without(start, field) if field in NAMES else start
+            yield from self._with_controls(left, kept, request)
+
+    def arrive(self, request: gr.Request, kept: Any) -> Iterator[tuple[Any, ...]]:
+        """The search a link asks for, or the first one."""
+        with shown_to_user():
+            yield from self._opened(dict(request.query_params), kept, request)
+
+    def follow(self, event: gr.EventData, request: gr.Request, kept: Any) -> Iterator[tuple[Any, ...]]:
+        """Back and forward: the search that was there, where the place is in this tab."""
+        with shown_to_user():
+            params = dict(parse_qsl(str(event.query)))
+            if params.get("tab", "search") == "search":
+                yield from self._opened(params, kept, request)
+            else:
+                yield (*UNCHANGED, *[gr.skip()] * len(Listing._fields))
+
+    def measure(self, rows: Sequence[ModelSummary]) -> Iterator[str]:
+        """Make the memory of the rows on screen exact, a few at a time."""
+        with shown_to_user():
+            known: list[ModelSummary] = []
+            for row in self.catalog.measure(rows):
+                known.append(row)
+                yield fills(known)
 
     def open(self, event: gr.EventData) -> tuple[gr.Tabs, Address, str]:
         """Show the card of the row that was chosen."""
@@ -121,98 +188,43 @@ class SearchPage:
             # The event comes from the browser: the Card tab checks both values before they reach the Hub.
             return show_card(str(event.repo_id), str(event.revision))
 
-    def search_models(
-        self,
-        query: str = "",
-        kind: str = "model",
-        task: str = "",
-        library: str = "",
-        language: str = "",
-        license: str = "",
-        license_class: str = "",
-        author: str = "",
-        base_model: str = "",
-        min_params: str = "",
-        max_params: str = "",
-        min_downloads: int = 0,
-        gated: str = "any",
-        has_card: bool = False,
-        weights_format: str = "",
-        runs_here: bool = False,
-        sort: str = "trending",
-        limit: int = 20,
-        source: str = "auto",
-    ) -> list[dict[str, Any]]:
-        """Find models on the Hub and on this machine. Returns a list of records; a field not known yet is null.
+    def _opened(self, params: dict[str, str], kept: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        query = replace(read_search(params), limit=30)
+        for shown in self._with_controls(query, kept, request):
+            # The address is what brought the visitor here.
+            yield (*shown[:-1], gr.skip())
 
-        Args:
-            query: Words to look for in the model id.
-            kind: model. Datasets and Spaces are not searched yet.
-            task: A pipeline_tag such as text-generation.
-            library: A library tag such as transformers.
-            language: Not supported yet.
-            license: Not supported yet.
-            license_class: Not supported yet.
-            author: A user or an organisation.
-            base_model: Not supported yet.
-            min_params: Not supported yet.
-            max_params: Not supported yet.
-            min_downloads: Not supported yet.
-            gated: any. Filtering by access is not supported yet.
-            has_card: Not supported yet.
-            weights_format: Not supported yet.
-            runs_here: Not supported yet.
-            sort: trending, downloads, likes, created or updated.
-            limit: Number of records, 1 to 100.
-            source: auto, hub or local.
-        """
-        with shown_to_user():
-            check_types(
-                text={
-                    "query": query, "kind": kind, "task": task, "library": library, "author": author, "gated": gated,
-                    "sort": sort, "source": source,
-                },
-                whole={"limit": limit},
-            )  # fmt: skip
-            unbuilt = {
-                "language": language,
-                "license": license,
-                "license_class": license_class,
-                "base_model": base_model,
-                "min_params": min_params,
-                "max_params": max_params,
-                "min_downloads": min_downloads,
-                "has_card": has_card,
-                "weights_format": weights_format,
-                "runs_here": runs_here,
-            }
-            for name, value in unbuilt.items():
-                if value:
-                    raise UserInputError(f"The filter {name} is not supported yet. Leave it out to search without it.")
-            if kind != "model":
-                raise UserInputError("kind has to be model; datasets and Spaces cannot be searched yet.")
-            if gated != "any":
-                raise UserInputError("gated has to be any; filtering by access is not supported yet.")
-            page = self.catalog.search(
-                query_of(query, task=task, sort=sort, source=source, limit=limit, library=library, author=author)
-            )
-            extent = {"looked_at": page.looked_at, "complete": page.complete}
-            return [{**asdict(row), **extent} for row in page.rows]
+    def _with_controls(self, query: SearchQuery, kept: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
+        controls: Sequence[Any] = values_of(query)
+        for listing in self._listed(query, kept, request):
+            yield (*controls, *listing)
+            controls = UNCHANGED
+
+    def _listed(self, query: SearchQuery, kept: Any, request: gr.Request) -> Iterator[Listing]:
+        """What there is at once, then the rows as they arrive; what was on the screen stays until then."""
+        session = str(getattr(request, "session_hash", ""))
+        ticket = self.latest.enter(session)
+
+        def cancelled() -> bool:
+            return self.latest.overtaken(session, ticket)
+
+        searched = search_part(query)
+        said = chips(active(query))
+        yield Listing(said, BUSY, gr.skip(), gr.skip(), query, searched, Address("search", search=searched).query())
+        pinned = {entry.key for entry in read_kept(kept)}
+        try:
+            for page in self.catalog.pages(query, cancelled):
+                if cancelled():
+                    return
+                busy = BUSY if page.more_coming else ""
+                table = results(page, query, pinned)
+                yield Listing(gr.skip(), busy, table, page.rows, gr.skip(), gr.skip(), gr.skip())
+        except Exception as error:
+            yield _failed(error)
+            raise
 
 
-def query_of(
-    text: str, *, task: str, sort: str, source: str, limit: int, library: str = "", author: str = ""
-) -> SearchQuery:
-    """A checked query; raises `UserInputError` naming the vocabulary a value is outside of."""
-    wanted: Sort | None = next((name for name in SORTS if name == sort), None)
-    if wanted is None:
-        raise UserInputError(f"sort has to be one of {', '.join(SORTS)}.")
-    known: SearchSource | None = next((name for name in SOURCE_NAMES if name == source), None)
-    if known is None:
-        raise UserInputError("source has to be auto, hub or local.")
-    if not 1 <= limit <= MOST_ROWS:
-        raise UserInputError(f"limit has to be between 1 and {MOST_ROWS}.")
-    check_characters(text, "The search text")
-    if len(text) > 500:
-        raise UserInputError("The search text is too long. Use a few words, 500 characters at most.")
-    return SearchQuery(text.strip(), task, library, author, wanted, limit, known)
+def _failed(error: Exception) -> Listing:
+    said = str(error) if isinstance(error, AppError) else "The search did not work. Try again."
+    line = f'<div class="pg-error" role="alert">{escape(said)}</div>'
+    return Listing(gr.skip(), line, gr.skip(), gr.skip(), gr.skip(), gr.skip(), gr.skip())

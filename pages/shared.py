@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from urllib.parse import parse_qsl
 from uuid import uuid4
@@ -21,6 +21,8 @@ from core.refs import ModelRef
 class Shared:
     """Components every page may read or drive. `opened` is the address of the card to show.
 
+    `searched` is the Search tab's part of the link, `shortlist` what this browser keeps of core.shortlist.
+
     `image_model` is the ref that the Images tab draws with; None: the one pinned at start.
     """
 
@@ -34,6 +36,8 @@ class Shared:
     address: gr.Textbox
     brand: gr.HTML
     image_model: gr.State
+    searched: gr.State
+    shortlist: gr.BrowserState
 
 
 # Back and forward reach Python through the brand's own element: a hidden textbox hears no scripted input.
@@ -61,7 +65,12 @@ class Frame:
         demo.load(self.news, None, shared.notice, api_visibility="private", show_progress="hidden")
         demo.load(self.outbox_line, None, shared.outbox, api_visibility="private", show_progress="hidden")
         shared.tabs.select(
-            self.leave_for, shared.opened, shared.address, api_visibility="private", show_progress="hidden", queue=False
+            self.leave_for,
+            [shared.opened, shared.searched],
+            shared.address,
+            api_visibility="private",
+            show_progress="hidden",
+            queue=False,
         )
         shared.brand.select(
             self.go_back,
@@ -87,10 +96,10 @@ class Frame:
             gr.Warning(str(error), title="No model at start")
         return gr.Tabs(selected=place.tab), place, pinned, visitor or uuid4().hex, place.query()
 
-    def leave_for(self, opened: Address, event: gr.SelectData) -> str:
+    def leave_for(self, opened: Address, searched: str, event: gr.SelectData) -> str:
         """The address of the tab that was chosen."""
         tab = TABS[event.index] if isinstance(event.index, int) and event.index < len(TABS) else TABS[0]
-        return Address(tab, opened.model, opened.revision).query() if tab == "card" else Address(tab).query()
+        return replace(opened, tab=tab, search=searched).query()
 
     def go_back(self, event: gr.EventData) -> tuple[gr.Tabs, Address, str]:
         """Follow the browser's back and forward buttons."""

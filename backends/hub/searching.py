@@ -80,20 +80,21 @@ def merged(query: SearchQuery, found: Found, here: Selected) -> SearchPage:
         online = by_commit.pop(key, None)
         # The Hub knows downloads, likes and dates; the folder knows that the model is here.
         first.append(_at_home(online, row.summary) if online else row.summary)
-    rows = [*first, *by_commit.values()]
+    rest = [row.summary for row in here.rows[room:] if (row.summary.repo_id, row.summary.revision) not in by_commit]
+    rows = [*first, *by_commit.values(), *rest]
     if len(query.text.split()) > 1:
         rows.sort(key=lambda summary: len(summary.matched), reverse=True)
     if query.sort == "params":
         rows.sort(key=lambda summary: summary.params if summary.params is not None else -1, reverse=True)
     shown = rows[query.offset : query.offset + query.limit]
-    whole = found.complete and len(here.rows) <= room
     return SearchPage(
         tuple(shown),
         found.looked_at,
-        whole and len(rows) <= query.offset + query.limit,
+        found.complete and len(rows) <= query.offset + query.limit,
         hub_reachable=True,
         notice=_cut_short(found),
         found=len(rows),
+        exact=found.complete,
         adult_left_out=found.adult_left_out + here.adult_left_out,
         whole=found.whole + sum(len(row.matched) == len(query.text.split()) for row in first if query.text),
         offset=query.offset,
@@ -122,6 +123,7 @@ def _hub_page(query: SearchQuery, found: Found) -> SearchPage:
         hub_reachable=True,
         notice=_cut_short(found),
         found=len(rows),
+        exact=found.complete,
         adult_left_out=found.adult_left_out,
         whole=found.whole,
         offset=query.offset,
@@ -154,6 +156,7 @@ def _page_of_local(query: SearchQuery, here: Selected) -> SearchPage:
         len(rows),
         len(rows) <= end,
         found=len(rows),
+        exact=True,
         adult_left_out=here.adult_left_out,
         whole=here.whole,
         offset=query.offset,
@@ -189,7 +192,7 @@ def _without_hub(places: Places, query: SearchQuery, here: Selected, error: HubE
         notice = f"{error} Showing what was found {_ago(known[1])}."
         return SearchPage(rows, len(rows), False, reachable, notice, found=len(rows), offset=query.offset)
     notice = f"{error} {HERE}" if reachable else f"The Hub cannot be reached. {HERE}"
-    return replace(_page_of_local(query, here), complete=False, hub_reachable=reachable, notice=notice)
+    return replace(_page_of_local(query, here), complete=False, exact=False, hub_reachable=reachable, notice=notice)
 
 
 def _keep(places: Places, query: SearchQuery, page: SearchPage) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -53,12 +54,12 @@ PARAMETERS = {
     ],
 }  # fmt: skip
 
-ROUTER, STORE = FakeRouter(), FakeStore()
+ROUTER, STORE, CATALOG = FakeRouter(), FakeStore(), FakeCatalog()
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with served(services(ROUTER, STORE), tmp_path_factory.mktemp("api")) as address:
+    with served(replace(services(ROUTER, STORE), catalog=CATALOG), tmp_path_factory.mktemp("api")) as address:
         yield address
 
 
@@ -86,17 +87,24 @@ def test_search_models(client: Client) -> None:
     }  # fmt: skip
     assert found[0]["runs_here"] is None
     assert found[0]["memory_bytes"] is None
+    asked = client.predict(
+        "tickets -old", license_class="commercial", max_params="3B", exclude="worse", api_name="/search_models"
+    )
+    assert asked
+    query = CATALOG.queries[-1]
+    assert query.license_classes == ("permissive", "copyleft", "use-restricted")
+    assert (query.text, query.max_params, query.exclude) == ("tickets -old", 3_000_000_000, ("worse",))
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"language": "en"}, "language is not supported yet"),
-        ({"license_class": "permissive"}, "license_class is not supported yet"),
-        ({"min_params": "3B"}, "min_params is not supported yet"),
-        ({"runs_here": True}, "runs_here is not supported yet"),
-        ({"kind": "dataset"}, "kind has to be model"),
-        ({"gated": "yes"}, "gated has to be any"),
+        ({"language": "Klingon!"}, "language has to be a code"),
+        ({"license_class": "permissive,free"}, "license_class has to be one of"),
+        ({"min_params": "many"}, "min_params has to be a number"),
+        ({"runs_here": "yes"}, "runs_here has to be true or false"),
+        ({"kind": "paper"}, "kind has to be one of"),
+        ({"gated": "maybe"}, "gated has to be one of"),
         ({"sort": "stars"}, "sort has to be one of"),
         ({"source": "moon"}, "source has to be"),
         ({"limit": 0}, "limit has to be between"),
@@ -104,7 +112,9 @@ def test_search_models(client: Client) -> None:
         ({"query": None}, "query has to be text"),
     ],
 )
-def test_what_is_not_built_is_refused_with_a_sentence(client: Client, arguments: dict[str, Any], says: str) -> None:
+def test_a_search_outside_the_vocabulary_is_refused_with_a_sentence(
+    client: Client, arguments: dict[str, Any], says: str
+) -> None:
     with pytest.raises(AppError, match=says):
         client.predict(**arguments, api_name="/search_models")
 

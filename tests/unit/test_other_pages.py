@@ -9,10 +9,9 @@ import gradio as gr
 import pytest
 
 from components.progress import progress_line
-from components.results import SKELETON, count_line, results
 from components.rows import marked_difference, outbox_panel, row_cards
 from core.address import Address
-from core.catalog import FileEntry, SearchPage
+from core.catalog import FileEntry
 from core.chat import Progress
 from core.conversation import Conversation
 from core.dataset import PreferenceRow
@@ -22,7 +21,7 @@ from pages.capture import CapturePage
 from pages.card import CardPage, Shown
 from pages.chat import ChatPage
 from pages.search import SearchPage as SearchTab
-from tests.fakes import OTHER, REF, FakeCatalog, FakeImages, FakeRouter, FakeStore, summary
+from tests.fakes import OTHER, REF, FakeCatalog, FakeImages, FakeRouter, FakeStore
 
 
 def event(**data: Any) -> gr.EventData:
@@ -31,53 +30,6 @@ def event(**data: Any) -> gr.EventData:
 
 def card_page(router: FakeRouter | None = None) -> CardPage:
     return CardPage(FakeCatalog(), router or FakeRouter(), "http://127.0.0.1:9")
-
-
-def test_search_shows_a_skeleton_then_rows() -> None:
-    first, here, second = list(SearchTab(FakeCatalog()).find("tiny", "", "trending", "auto"))
-    assert first == SKELETON
-    # This machine's rows need no network, so they are there while the Hub is asked.
-    assert "Asking the Hub" in here
-    assert "org/tiny-model" in second
-    assert "135M" in second
-    assert "1.2 M" in second
-
-
-def test_a_crafted_search_is_refused_with_the_vocabulary() -> None:
-    for text, sort, says in [
-        ("x", "stars", "trending, downloads"),
-        ("x" * 501, "trending", "too long"),
-        ("\ud800", "trending", "character pair"),
-    ]:
-        seen = []
-        with pytest.raises(gr.Error, match=says):
-            for html in SearchTab(FakeCatalog()).find(text, "", sort, "auto"):
-                seen.append(html)
-        # The skeleton does not stay.
-        assert "pg-skeleton" not in seen[-1]
-        assert says in seen[-1]
-
-
-def test_nothing_found_says_which_filter_to_relax_and_a_notice_comes_first() -> None:
-    empty = SearchPage((), 0, True, hub_reachable=False, notice="The Hub cannot be reached <now>.")
-    assert "fewer words" in results(empty, filtered=True)
-    assert "The Hub cannot be reached &lt;now&gt;." in results(empty, filtered=False)
-
-
-def test_counts_are_true() -> None:
-    row = summary(REF, "hub")
-    assert count_line(SearchPage((row,), 1, True, True)) == "1 model found."
-    assert count_line(SearchPage((row,) * 3, 600, False, True)) == "Showing 3 models of more. Looked at 600."
-    assert count_line(SearchPage((row,) * 2, 2, False, False)) == "2 models on this machine."
-
-
-def test_a_hostile_row_is_text() -> None:
-    from dataclasses import replace
-
-    row = replace(summary(REF, "hub"), license='"><script>x</script>', task="<img src=x onerror=y>", updated="soon")
-    html = results(SearchPage((row,), 1, True, True), filtered=False)
-    assert "<script" not in html
-    assert "<img" not in html
 
 
 def test_choosing_a_row_opens_its_card() -> None:
