@@ -48,6 +48,7 @@ from pages.battle import BattlePage
 from pages.capture import CapturePage
 from pages.card import CardPage
 from pages.chat import ChatPage
+from pages.chat_adapter import AdapterPage
 from pages.chat_api import ChatApi
 from pages.consent import ConsentPanel
 from pages.evidence import EvidencePage
@@ -181,6 +182,7 @@ def build(services: Services) -> gr.Blocks:
     card = CardPage(catalog, router, services.endpoint, services.images, services.details)
     chat = ChatPage(router, store, services.secret)
     battle = BattlePage(router, store, services.secret, services.local_models)
+    adapter = AdapterPage(router)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None
     images = (
         ImagesPage(services.images, catalog, gallery.keep if gallery else nothing_kept) if services.images else None
@@ -214,6 +216,8 @@ def build(services: Services) -> gr.Blocks:
                 chat_view = chat.build()
                 with chat_view.left:
                     battle_view = battle.build()
+                with chat_view.aside:
+                    adapter_view = adapter.build()
             # Built always, so that the order of the tabs and their addresses never change; shown when something draws.
             with gr.Tab("Images", id="images", visible=services.images is not None):
                 images_view = images.build() if images else None
@@ -251,6 +255,7 @@ def build(services: Services) -> gr.Blocks:
         card.wire(card_view, shared)
         chat.wire(chat_view, shared)
         battle.wire(battle_view, chat_view, shared)
+        adapter.wire(adapter_view, shared)
         if remote and remote_view:
             remote.wire(remote_view, chat_view, battle_view, shared, demo)
         ChatApi(router).wire()

@@ -22,14 +22,28 @@ def chip(ref: ModelRef | None, *, engine: str = "", notes: tuple[str, ...] = ())
     return (
         f'<details class="pg-chip"><summary><span class="pg-dot" aria-hidden="true"></span>'
         f"<b>{escape(ref.repo_id.rpartition('/')[2])}</b>"
-        f"{_seven(ref)}{f'<span>{escape(where)}</span>' if where else ''}</summary>"
-        f'<div class="pg-chip-more"><p>{escape(ref.repo_id)}</p>{commit}<ul>{lines}</ul></div></details>'
+        f"{_seven(ref)}{_on_top(ref)}{f'<span>{escape(where)}</span>' if where else ''}</summary>"
+        f'<div class="pg-chip-more"><p>{escape(ref.repo_id)}</p>{commit}{_adapter(ref)}<ul>{lines}</ul></div></details>'
     )
 
 
 def small_chip(ref: ModelRef) -> str:
     """Model and seven characters of the commit, for use beside an answer or a row."""
     return f'<span class="pg-tag">{escape(ref.repo_id.rpartition("/")[2])} {_seven(ref)}</span>'
+
+
+def _on_top(ref: ModelRef) -> str:
+    """The adapter in the chip's line."""
+    if ref.adapter is None:
+        return ""
+    return f" + <b>{escape(ref.adapter.repo_id.rpartition('/')[2])}</b>{_seven(ref.adapter)}"
+
+
+def _adapter(ref: ModelRef) -> str:
+    """The adapter in full, in what the chip opens to."""
+    if ref.adapter is None:
+        return ""
+    return f"<p>with the adapter {escape(ref.adapter.repo_id)}<br><code>{ref.adapter.revision}</code></p>"
 
 
 def _seven(ref: ModelRef) -> str:

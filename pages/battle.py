@@ -29,6 +29,8 @@ from pages.chat import ChatView, settings_of
 from pages.shared import Shared
 
 PINNED = "The pinned model"
+# With an adapter on the pinned model, both stand beside each other with one click.
+BASE, BASE_OF_PINNED = "-", "The pinned model without its adapter"
 
 VOTES = {
     "left": ("vote-left", "1  A is better"),
@@ -92,7 +94,7 @@ class BattlePage:
 
     def build(self) -> BattleView:
         """Layout only."""
-        models = [(PINNED, ""), *((name, name) for name in self.local_models)]
+        models = [(PINNED, ""), (BASE_OF_PINNED, BASE), *((name, name) for name in self.local_models)]
         with gr.Column(visible=False) as group:
             with gr.Accordion("Contenders", open=False, elem_id="contenders") as setup:
                 gr.Markdown(
@@ -257,10 +259,10 @@ class BattlePage:
             )
 
     def _ref(self, model: str | None, pinned: ModelRef | None) -> ModelRef:
-        if not model or model == PINNED:
+        if not model or model in (PINNED, BASE):
             if pinned is None:
                 raise UserInputError("No model is pinned. Find one under Search and choose Use this model.")
-            return pinned
+            return pinned.base if model == BASE else pinned
         return self.router.pin(model)
 
     def _run(self, asked: Conversation, contenders: list[tuple[ModelRef, GenerationSettings]]) -> Iterator[Bout]:

@@ -57,6 +57,7 @@ class ChatView:
     conversation: gr.State
     running: gr.State
     cost: gr.HTML
+    aside: gr.Accordion
 
 
 class Update(NamedTuple):
@@ -130,7 +131,10 @@ class ChatPage:
                         cost = gr.HTML("", elem_id="chat-cost")
                         stop = gr.Button("Stop", variant="stop", visible=False, min_width=90, scale=0, elem_id="stop")
                         send = gr.Button("Send", variant="primary", min_width=90, scale=0, elem_id="send")
-            with gr.Column(scale=2, min_width=240), gr.Accordion("Settings", open=False, elem_id="chat-settings"):
+            with (
+                gr.Column(scale=2, min_width=240),
+                gr.Accordion("Settings", open=False, elem_id="chat-settings") as aside,
+            ):
                 temperature = gr.Slider(0, 2, value=0.7, step=0.05, label="Temperature", info="0 is greedy.")
                 top_p = gr.Slider(0.05, 1, value=0.95, step=0.01, label="Top-p")
                 max_new_tokens = gr.Slider(16, 4096, value=512, step=16, label="Max new tokens")
@@ -138,7 +142,7 @@ class ChatPage:
                 seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="chat-seed")
         return ChatView(
             left, mode, single, system, chatbot, text, send, stop, again, clear, status,
-            temperature, top_p, max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost,
+            temperature, top_p, max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside,
         )  # fmt: skip
 
     def wire(self, view: ChatView, shared: Shared) -> None:

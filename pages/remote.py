@@ -13,7 +13,7 @@ from components.progress import progress_line
 from core.errors import AppError
 from core.protocols import ChatRouter, RemoteModels
 from core.refs import REMOTE, ModelRef
-from pages.battle import PINNED, BattleView
+from pages.battle import BASE, BASE_OF_PINNED, PINNED, BattleView
 from pages.chat import ChatView
 from pages.shared import Shared
 
@@ -73,6 +73,7 @@ class RemotePage:
             listed = [(name_of(ref), served_name(ref)) for ref in refs]
             contenders = [
                 (PINNED, ""),
+                (BASE_OF_PINNED, BASE),
                 *((name, name) for name in self.local_models),
                 *((label, REMOTE + name) for label, name in listed),
             ]

@@ -178,7 +178,10 @@ class ZeroGpuChat:
     def capabilities(self, ref: ModelRef) -> Capabilities:
         """What it can do with a model, from config.json alone."""
         refuse_adapter(ref, NOT_HERE)
-        return self._known.get(ref) or capabilities(self._files, ref)
+        found = self._known.get(ref) or capabilities(self._files, ref)
+        return replace(
+            found, why_not=(*found.why_not, ("adapters", f"Adapters are not loaded {NOT_HERE} in this version."))
+        )
 
     def plan(self, ref: ModelRef) -> LoadPlan:
         """What has to be fetched before this model answers."""

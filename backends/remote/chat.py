@@ -79,7 +79,10 @@ class RemoteChat(RemoteEngine):
             images=found is not None and found.can.get("images", False),
             reasoning=found is not None and found.reasoning,
             adapters=self._models.adapters(ref),
-            why_not=tuple((name, f"{self.host}: {why}.") for name, why in (found.why if found else {}).items() if why),
+            why_not=(
+                *((name, f"{self.host}: {why}.") for name, why in (found.why if found else {}).items() if why),
+                ("adapters", f"{self.host} lists each adapter that it serves as a model of its own."),
+            ),
             notes=(*notes, *(_said(served, found) if found else ())),
         )
 

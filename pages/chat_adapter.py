@@ -1,0 +1,131 @@
+"""Chat settings: a LoRA on top of the pinned model, chosen from this machine or named on the Hub, pinned with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from html import escape
+from typing import Any, NamedTuple
+
+import gradio as gr
+
+from components.errors import shown_to_user
+from components.numbers import bytes_of
+from components.progress import progress_line
+from core.errors import AppError
+from core.protocols import ChatRouter
+from core.refs import ModelRef
+from pages.shared import Shared
+
+NONE = "None"
+INFO = "A LoRA made for the pinned model: one of this list, or owner/name of the Hub."
+
+
+@dataclass(frozen=True)
+class AdapterView:
+    """The chooser. `wanted` is the adapter that was named and is not here yet, as it is asked for again."""
+
+    adapter: gr.Dropdown
+    fetch: gr.Button
+    status: gr.HTML
+    wanted: gr.State
+
+
+class Choice(NamedTuple):
+    """What a handler puts on the screen, in the order of its outputs."""
+
+    pinned: Any
+    adapter: Any
+    fetch: Any
+    status: Any
+    wanted: Any
+
+
+class AdapterPage:
+    """The adapter is part of the pin: whatever answers, is compared or is voted on names it with its commit."""
+
+    def __init__(self, router: ChatRouter) -> None:
+        self.router = router
+
+    def build(self) -> AdapterView:
+        """Layout only; inside the settings of Chat."""
+        adapter = gr.Dropdown(
+            [(NONE, "")], value="", label="Adapter", info=INFO, allow_custom_value=True, elem_id="chat-adapter"
+        )
+        fetch = gr.Button("Download and use", size="sm", visible=False, elem_id="chat-adapter-fetch")
+        status = gr.HTML("", elem_id="chat-adapter-status")
+        return AdapterView(adapter, fetch, status, gr.State(""))
+
+    def wire(self, view: AdapterView, shared: Shared) -> None:
+        """Events only."""
+        quiet = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
+        outputs = [shared.pinned, view.adapter, view.fetch, view.status, view.wanted]
+        # `input`, not `change`: the value also follows a pin that was made elsewhere.
+        view.adapter.input(self.choose, [view.adapter, shared.pinned], outputs, **quiet)
+        view.fetch.click(self.fetch, [view.wanted, shared.pinned], outputs, **quiet)
+        shared.pinned.change(self.follow, shared.pinned, [view.adapter, view.fetch, view.status, view.wanted], **quiet)
+
+    def choose(self, text: str | None, pinned: ModelRef | None) -> Iterator[Choice]:
+        """Pin the model with this adapter; one that is not here is described first, with its size."""
+        with shown_to_user():
+            if pinned is None:
+                yield self._as_it_is(pinned)
+                return
+            try:
+                yield Choice(gr.skip(), gr.skip(), gr.skip(), "Looking at the adapter", gr.skip())
+                ref = self.router.find_adapter(pinned, (text or "").strip())
+                plan = self.router.plan(ref)
+                if ref.adapter is not None and not plan.ready:
+                    said = f"{ref.adapter.short} fits this model. {bytes_of(plan.download_bytes)} to download."
+                    yield Choice(gr.skip(), gr.skip(), gr.Button(visible=True), escape(said), str(ref.adapter))
+                    return
+                yield from self._use(ref)
+            except Exception:
+                yield self._as_it_is(pinned)
+                raise
+
+    def fetch(self, wanted: str, pinned: ModelRef | None) -> Iterator[Choice]:
+        """Download the adapter that was described, then pin the model with it."""
+        with shown_to_user():
+            if pinned is None or not wanted:
+                yield self._as_it_is(pinned)
+                return
+            try:
+                yield from self._use(self.router.find_adapter(pinned, wanted))
+            except Exception:
+                yield self._as_it_is(pinned)
+                raise
+
+    def follow(self, pinned: ModelRef | None) -> tuple[Any, Any, Any, Any]:
+        """The chooser for what is pinned: its adapters, the one on top, or why there are none."""
+        value = str(pinned.adapter) if pinned is not None and pinned.adapter else ""
+        found: tuple[str, ...] = ()
+        why = ""
+        if pinned is not None:
+            try:
+                why = dict(self.router.capabilities(pinned).why_not).get("adapters", "")
+                found = () if why else self.router.adapters(pinned)
+            except AppError as error:
+                # The chip says it too.
+                why = str(error)
+        names = dict.fromkeys([*found, *([value] if value else [])])
+        choices = [(NONE, ""), *((_label(name), name) for name in names)]
+        box = gr.Dropdown(choices=choices, value=value, interactive=not why, info=why or INFO)
+        return box, gr.Button(visible=False), "", ""
+
+    def _use(self, ref: ModelRef) -> Iterator[Choice]:
+        skip = gr.skip()
+        for step in self.router.prepare(ref):
+            if step.stage != "ready":
+                yield Choice(skip, skip, gr.Button(visible=False), progress_line(step), skip)
+        box, fetch, _, wanted = self.follow(ref)
+        yield Choice(ref, box, fetch, "", wanted)
+
+    def _as_it_is(self, pinned: ModelRef | None) -> Choice:
+        """The pin stays what it was, and the chooser shows that."""
+        return Choice(gr.skip(), *self.follow(pinned))
+
+
+def _label(name: str) -> str:
+    repo_id, _, revision = name.partition("@")
+    return f"{repo_id} @ {revision[:7]}" if revision else repo_id
