@@ -9,7 +9,7 @@ from html import escape, unescape
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from components.card_links import ID_PREFIX, Kind, Place, clean_id, host_of
+from components.card_links import ID_PREFIX, Kind, Picture, Place, clean_id, host_of
 from components.card_tables import files_table, findings_list, metadata_table
 
 if TYPE_CHECKING:
@@ -122,9 +122,20 @@ _ATTRIBUTE = re.compile(r'([a-z]+)="([^"]*)"')
 _SPACES = re.compile(r"\s+")
 
 
-def render_card(markdown: str, *, repo_id: str, revision: str, endpoint: str, kind: Kind = "model") -> str:
-    """The card as HTML that is safe inside our page. Relative addresses mean the repository at `revision`."""
-    place = Place(endpoint, repo_id, revision, kind)
+def render_card(
+    markdown: str,
+    *,
+    repo_id: str,
+    revision: str,
+    endpoint: str,
+    kind: Kind = "model",
+    picture: Picture | None = None,
+) -> str:
+    """The card as HTML that is safe inside our page. Relative addresses mean the repository at `revision`.
+
+    `picture` gives the bytes of a picture in the repository; with it the card's own pictures stand in the page itself.
+    """
+    place = Place(endpoint, repo_id, revision, kind, picture)
     shown = _cut(markdown)
     html = _sanitised(_rendered(shown), place)
     if len(html) > MOST_HTML:
@@ -275,6 +286,8 @@ def _image(values: dict[str, str], place: Place, *, in_link: bool) -> str:
     source = unescape(values.get("src", ""))
     if not source:
         return values.get("alt", "")
+    if (inside := place.inside(source)) is not None:
+        return f"<img{_written({**values, 'src': inside})}>" if inside else escape(unescape(values.get("alt", "")))
     if place.is_here(source):
         return f'<img{_written(values)} loading="lazy" decoding="async" referrerpolicy="no-referrer">'
     about = f": {values['alt']}" if values.get("alt") else ""

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import posixpath
 import re
+from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from html import escape
 from typing import Literal
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from core.catalog import ModelCard
 
 Kind = Literal["model", "dataset", "space"]
+Picture = Callable[[str], bytes | None]
+# What is shown as a picture is one by its first bytes; SVG is not among them, because it can hold scripts.
+_PICTURES = ((b"\x89PNG\r\n\x1a\n", "png"), (b"\xff\xd8\xff", "jpeg"), (b"GIF8", "gif"))
 _PREFIX = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 ID_PREFIX = "card-"
 # What browsers take out of an address before they read it (WHATWG URL): C0 controls and blanks at the ends, tabs and
@@ -33,6 +38,7 @@ class Place:
     repo_id: str
     revision: str
     kind: Kind = "model"
+    picture: Picture | None = None
 
     @property
     def repository(self) -> str:
@@ -52,6 +58,15 @@ class Place:
         """Whether an address that `image` returned is on the Hub the card comes from."""
         there, here = urlsplit(address), urlsplit(self.endpoint)
         return (there.scheme.lower(), there.netloc.lower()) == (here.scheme.lower(), here.netloc.lower())
+
+    def inside(self, address: str) -> str | None:
+        """The picture at an address of this repository as a data address, "" when there is none; None for another place."""
+        start = f"{self.repository}/resolve/{self.revision}/"
+        if self.picture is None or not address.startswith(start):
+            return None
+        content = self.picture(unquote(address[len(start) :].partition("?")[0]))
+        kind = next((name for magic, name in _PICTURES if content and content.startswith(magic)), None)
+        return f"data:image/{kind};base64,{b64encode(content).decode()}" if content and kind else ""
 
     def _address(self, value: str, action: str) -> str | None:
         text = _INSIDE.sub("", value[:_MOST_CHARACTERS].strip(_ENDS)).replace("\\", "/")

@@ -27,7 +27,7 @@ _RELATIONS = {
 }
 _KINDS = {"finetune": "Finetunes", "adapter": "Adapters", "merge": "Merges", "quantized": "Quantised", "other": "Other"}
 _WHO = {"self-reported": "author", "verified": "verified", "community": "community"}
-_STATES = {"present": "there", "thin": "thin", "absent": "absent"}
+_STATES = {"present": "there", "thin": "thin", "absent": "absent", "unread": "not read"}
 # A click inside a panel opens another model's card in this page; the link itself still works in a new tab.
 OPENS = """
 element.addEventListener('click', (event) => {
@@ -171,6 +171,8 @@ def _below(card: ModelCard, children: Children | str | None, sized: Sized | None
         return _reading("Counting the models made from it …")
     if isinstance(children, str):
         return _failed(children)
+    if not children.counts and card.summary.bundled:
+        return '<p class="pg-meta">It came with the app; no model is made from exactly these files.</p>'
     if not children.counts:
         return '<p class="pg-meta">The Hub lists no model made from it.</p>'
     total = sum(children.counts.values())

@@ -41,8 +41,7 @@ def text_findings(card: ModelCard, sections: Sequence[Section]) -> Iterator[Find
     """Findings from the author's text. When the text itself could not be read, that is the finding."""
     source = f"README.md @ {card.revision[:7]}"
     if not card.markdown.strip():
-        hidden = next((n for n in card.notices if "text" in n.lower() and "no card" not in n), None)
-        if hidden:
+        if text_unread(card):
             sentence = "What the card's text says, and what it leaves out, could not be checked: the text was not read."
             yield Finding("sections-unchecked", "info", sentence, source)
         else:
@@ -72,6 +71,13 @@ def text_findings(card: ModelCard, sections: Sequence[Section]) -> Iterator[Find
     yield from _limits(states["uses"], source)
     yield from _data(card, states["data"], source)
     yield from _code(card, source)
+
+
+def text_unread(card: ModelCard) -> bool:
+    """Whether there may be a text that was not read: behind a gate, not downloaded, or the Hub was away."""
+    return not card.markdown.strip() and any(
+        "card's text" in notice or "its card appears" in notice for notice in card.notices
+    )
 
 
 def config_findings(card: ModelCard) -> Iterator[Finding]:

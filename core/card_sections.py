@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["present", "thin", "absent"]
+State = Literal["present", "thin", "absent", "unread"]
 
 TITLES: Mapping[str, str] = {
     "summary": "Summary",
@@ -56,7 +56,7 @@ MOST_LINES = 60_000
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One section of the card. `heading` is the author's own, "" when it stands under none; `words` without code."""
+    """One section of the card, "unread" where the text was not. `heading` is the author's own, "" when it stands under none; `words` without code."""
 
     id: str
     title: str

@@ -28,6 +28,7 @@ from core.gallery import GalleryPage, GalleryQuery, Keeping, KeptPicture, Pace
 from core.images import Adapter, AdapterKind, ImageCapabilities, ImageSettings, Picture, Step
 from core.recipe import Recipe
 from core.refs import ModelRef
+from core.shortlist import LockedFile
 
 
 class Answer(Protocol):
@@ -213,6 +214,10 @@ class HubCatalog(Protocol):
         """Those of `rows` whose memory was "about", counted with their config.json, as it becomes known."""
         ...
 
+    def files(self, ref: ModelRef) -> Sequence[LockedFile]:
+        """Every file of a commit with its hash; a copy on this machine is read for that where there is no Hub."""
+        ...
+
     def resolve(self, repo_id: str, revision: str = "") -> ModelRef:
         """The commit that a branch, tag or short commit means now; "" is the default branch."""
         ...
@@ -251,6 +256,10 @@ class CardDetails(Protocol):
 
     def template(self, card: ModelCard) -> Template | None:
         """The chat template and what it makes of an example; None when the model has none."""
+        ...
+
+    def picture(self, card: ModelCard, file: str) -> bytes | None:
+        """A picture of a card whose files are on this machine; None for one that is not, or is too large to show."""
         ...
 
     def complete(self, card: ModelCard) -> ModelCard:

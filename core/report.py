@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from core.card_checks import config_findings, text_findings
+from core.card_checks import config_findings, text_findings, text_unread
 from core.card_parts import Discussion, Lineage, Publisher
 from core.card_sections import Section, sections_of
 from core.catalog import Finding, ModelCard
@@ -64,6 +64,8 @@ def report_of(card: ModelCard, known: Known | None = None) -> Report:
     """The report from what is known now; asked again when more is."""
     known = known or Known()
     sections = sections_of(card.markdown, card.metadata)
+    if text_unread(card):
+        sections = tuple(replace(each, state="unread") for each in sections)
     evaluations = evaluations_of(card.metadata, card.record.results, card.markdown, card.repo_id.rpartition("/")[2])
     found = [
         *card.findings,
@@ -140,5 +142,5 @@ def verdict_of(card: ModelCard, lineage: Lineage | str | None, findings: Sequenc
         return Verdict("unclear", tuple(unclear + conditions[:2]))
     if conditions:
         return Verdict("conditions", tuple(conditions))
-    fits = " and so do those of the models above it" if isinstance(lineage, Lineage) and lineage.ancestors else ""
-    return Verdict("yes", (f"its licence ({name}) allows it{fits}",))
+    fits = ", and so do those of the models above it" if isinstance(lineage, Lineage) and lineage.ancestors else ""
+    return Verdict("yes", (f"its licence ({name}) allows it and asks for little more than naming its source{fits}",))

@@ -20,6 +20,7 @@ from components.numbers import bytes_of
 from components.progress import progress_line
 from core.address import Address
 from core.arguments import check_types
+from core.card_checks import text_unread
 from core.card_parts import Children, Sized
 from core.catalog import ModelCard
 from core.errors import AppError, UserInputError
@@ -380,10 +381,17 @@ class CardPage:
 
     def _body(self, card: ModelCard) -> str:
         html = self._rendered(card)
-        return outline_of(html) + html
+        if html:
+            return outline_of(html) + html
+        why = "The text was not read; why stands above." if text_unread(card) else "Nothing: the card has no text."
+        return f'<p class="pg-meta">{why}</p>'
 
     def _rendered(self, card: ModelCard) -> str:
-        return render_card(card.markdown, repo_id=card.repo_id, revision=card.revision, endpoint=self.endpoint)
+        details = self.details
+        picture = (lambda file: details.picture(card, file)) if details and card.source == "local" else None
+        return render_card(
+            card.markdown, repo_id=card.repo_id, revision=card.revision, endpoint=self.endpoint, picture=picture
+        )
 
     def _engine(self, ref: ModelRef) -> ChatRouter | ImageRouter:
         """Where the model can be used; raises what the chat says of it when neither can, or what Images says of a picture model."""

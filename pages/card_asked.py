@@ -64,6 +64,10 @@ def reset(card: ModelCard | None) -> tuple[Any, ...]:
     """Closed and empty folds for a card; none of them is there before a card is."""
     files = [entry.path for entry in card.files if file_format(entry.path) in ("safetensors", "gguf")] if card else []
     there = card is not None
+    names = {entry.path for entry in card.files} if card else set()
+    speaks = bool(names & {"tokenizer_config.json", "chat_template.jinja"}) or any(
+        name.endswith(".gguf") for name in names
+    )
     return (
         gr.Accordion(open=False, visible=there),
         "",
@@ -72,7 +76,7 @@ def reset(card: ModelCard | None) -> tuple[Any, ...]:
         gr.Accordion(open=False, visible=bool(files)),
         gr.Dropdown(choices=files, value=files[0] if files else None),
         "",
-        gr.Accordion(open=False, visible=there),
+        gr.Accordion(open=False, visible=speaks),
         "",
         gr.Accordion(open=False, visible=there and not card.summary.bundled) if card else gr.Accordion(visible=False),
         "",

@@ -40,6 +40,7 @@ from core.weights import file_format
 
 SECONDS = 8.0
 MOST_TEXT = 2_000_000
+MOST_PICTURE = 1_000_000
 # What branches point to and who made a child changes; a page that is opened twice within this asks nothing again.
 REMEMBERED_SECONDS = 120.0
 MOST_REMEMBERED = 300
@@ -130,6 +131,17 @@ class Details:
     def template(self, card: ModelCard) -> Template | None:
         """The chat template and what it makes of an example; None when the model has none."""
         return self._once(("template", card.repo_id, card.revision), lambda: self._template(card))
+
+    def picture(self, card: ModelCard, file: str) -> bytes | None:
+        """A picture from the folder of a model that is here whole: the Hub does not have it at this commit."""
+        here = self._local.get(ModelRef(card.repo_id, card.revision))
+        if here is None or not any(entry.path == file for entry in card.files):
+            return None
+        path = here.path / file
+        try:
+            return path.read_bytes() if path.stat().st_size <= MOST_PICTURE else None
+        except OSError:
+            return None
 
     def complete(self, card: ModelCard) -> ModelCard:
         """The card with tokenizer_config.json and generation_config.json in its record, where the commit has them."""
