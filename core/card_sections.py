@@ -50,7 +50,7 @@ _PLACEHOLDER = re.compile(r"\[?more information needed\]?|\[optional\]|<!--.*?--
 _WORD = re.compile(r"[^\W_]{2,}")
 # A section with fewer words says less than a sentence or two can.
 _ENOUGH = {"how": 6, "citation": 3, "environment": 6}
-_ENOUGH_WORDS = 20
+_ENOUGH_WORDS = 15
 MOST_LINES = 60_000
 
 

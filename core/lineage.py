@@ -42,7 +42,7 @@ def parents_of(metadata: Mapping[str, object], tags: Iterable[str] = ()) -> Name
         texts = [mark for mark in marks if ":" not in mark]
     parents, local = [], []
     for text in dict.fromkeys(texts[:MOST_PARENTS]):
-        name = text.removeprefix("https://huggingface.co/").strip("/")
+        name = text.removeprefix("https://huggingface.co/").rstrip("/")
         try:
             parents.append(check_repo_id(name))
         except UserInputError:

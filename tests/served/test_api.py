@@ -126,8 +126,10 @@ def test_model_card(client: Client) -> None:
     assert set(card["findings"][0]) == {"id", "severity", "sentence", "source"}
     assert card["files"] == [{"file": "model.safetensors", "size": 1_000_000}]
     assert "<em>text</em>" in card["card_html"]
-    for unbuilt in ("sections", "verdict", "lineage", "evaluations", "papers"):
-        assert card[unbuilt] is None
+    assert card["verdict"]["sentence"].startswith("Usable for a commercial product: ")
+    assert {section["id"]: section["state"] for section in card["sections"]}["citation"] == "absent"
+    assert [row["repo_id"] for row in card["lineage"]] == [REF.repo_id]
+    assert card["evaluations"] == []
     with pytest.raises(AppError, match="not a repository id"):
         client.predict("../etc/passwd", api_name="/model_card")
 
