@@ -19,6 +19,7 @@ if os.environ.get("SPACES_ZERO_GPU"):
     import spaces  # noqa: F401  (has to come before anything that touches CUDA)
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from backends.bundled.image import image_folders
 from backends.evidence.facts import LocalFacts
@@ -38,6 +39,7 @@ from backends.image.safety import SafetySettings
 from backends.machine import ThisMachine
 from backends.router import build_chat
 from components.chip import chip
+from components.headers import WithHeaders, headers
 from components.theme import STYLESHEET, head, theme
 from core.address import Address
 from core.errors import AppError
@@ -306,6 +308,7 @@ def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[
         max_threads=200,
         prevent_thread_lock=not block,
         quiet=not block,
+        app_kwargs={"middleware": [Middleware(WithHeaders, added=headers(on_space=bool(settings.space_id)))]},
     )
 
 
