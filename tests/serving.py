@@ -19,13 +19,16 @@ ROOT = Path(__file__).parents[1]
 
 
 @contextmanager
-def served(services: object, folder: Path) -> Iterator[str]:
-    """Serve `services` on a free port; yields the address and closes the server afterwards."""
+def served(services: object, folder: Path, endpoint: str = "https://huggingface.co") -> Iterator[str]:
+    """Serve `services` on a free port; yields the address and closes the server afterwards.
+
+    `endpoint` is the Hub whose pictures the page may show.
+    """
     import app
 
     demo = app.build(services)  # type: ignore[arg-type]
     # gradio looks for a free port itself when it is given none, and reads no other setting of ours.
-    _, url, _ = app.launch(demo, Settings(folder, port=0), block=False)
+    _, url, _ = app.launch(demo, Settings(folder, port=0, endpoint=endpoint), block=False)
     try:
         yield url
     finally:

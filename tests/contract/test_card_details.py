@@ -129,6 +129,7 @@ class TestHistory:
         difference = details.difference(ADAPTER, commits["old"], commits["new"])
         assert [(c.path, c.change) for c in difference.files] == [
             ("README.md", "changed"),
+            ("curve.gif", "added"),
             ("generation_config.json", "added"),
             ("notes.md", "added"),
             ("old.txt", "removed"),
@@ -152,7 +153,7 @@ class TestHistory:
     ) -> None:
         hub.fail_next(f"GET /{ADAPTER}/resolve/*", Status(500))
         difference = details.difference(ADAPTER, commits["old"], commits["new"])
-        assert len(difference.files) == 4
+        assert len(difference.files) == 5
         assert "could not be compared" in (difference.problem or "")
 
 
