@@ -94,3 +94,11 @@ def test_readme_endpoints_are_the_apis() -> None:
 
     for name in NAMES:
         assert f"`{name.removeprefix('/')}`" in text("README.md")
+
+
+def test_every_defence_of_the_threat_model_has_a_test_that_exists() -> None:
+    rows = [line for line in text("docs/security.md").splitlines() if line.startswith("| ")][2:]
+    assert len(rows) > 15
+    for row in rows:
+        path, name = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", row)[0]
+        assert re.search(rf"^(async )?def {name}\(", text(path), re.M), f"{path} has no {name}"
