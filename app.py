@@ -15,6 +15,10 @@ from dataclasses import dataclass
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
+# Threads of torch that wait for each other spin for milliseconds by default: on a machine with other work to do they
+# keep each other from the processor, and a picture takes ten times as long.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 if os.environ.get("SPACES_ZERO_GPU"):
     import spaces  # noqa: F401  (has to come before anything that touches CUDA)
 
@@ -60,7 +64,7 @@ from pages.gallery import GalleryPage
 from pages.image_battle import ImageBattlePage
 from pages.image_best import BestPage
 from pages.image_grid import GridPage
-from pages.images import ImagesPage, nothing_kept
+from pages.images import ImagesPage
 from pages.images_api import ImagesApi
 from pages.remote import RemotePage
 from pages.search import SearchPage
@@ -187,7 +191,9 @@ def build(services: Services) -> gr.Blocks:
     adapter = AdapterPage(router)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None
     images = (
-        ImagesPage(services.images, catalog, gallery.keep if gallery else nothing_kept) if services.images else None
+        ImagesPage(services.images, catalog, *((gallery.keep, gallery.lookup) if gallery else ()))
+        if services.images
+        else None
     )
     grid = None
     if services.images and images and services.pictures:
@@ -248,6 +254,7 @@ def build(services: Services) -> gr.Blocks:
             outbox=outbox,
             address=gr.Textbox(visible="hidden", elem_id="address", label="Address"),
             image_model=gr.State(None),
+            images_mode=images_view.mode if images_view else gr.State(""),
             searched=gr.State(""),
             shortlist=gr.BrowserState([], storage_key="proving-shortlist", secret="proving-shortlist"),  # noqa: S106
         )

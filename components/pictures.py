@@ -53,6 +53,13 @@ def drawing_line(step: Step) -> str:
     return f"Step {step.number} of {step.total}{left}"
 
 
+def gpu_line(*seconds: int | None) -> str:
+    """What drawings take of the visitor's GPU time together, before the click; "" where nothing is counted."""
+    if not seconds or any(one is None for one in seconds):
+        return ""
+    return f'<p class="pg-meta">Needs about {sum(one or 0 for one in seconds)} s of GPU.</p>'
+
+
 def recipe_table(recipe: Recipe | None) -> str:
     """A recipe as a small table; everything in it may come from a stranger's file, and is escaped."""
     if recipe is None:

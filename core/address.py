@@ -36,7 +36,7 @@ class Address:
         pairs = {"tab": self.tab}
         if self.tab == "card" and self.model:
             pairs |= {"model": self.model, "revision": self.revision}
-        if self.tab == "images" and self.mode != IMAGE_MODES[0]:
+        if self.tab == "images" and self.mode not in ("", IMAGE_MODES[0]):
             pairs["mode"] = self.mode
         own = f"&{self.search}" if self.tab == "search" and self.search else ""
         return urlencode({k: v for k, v in pairs.items() if v}) + own

@@ -99,7 +99,7 @@ class ImageSettings:
 
     `image` and `mask` are the bytes of picture files: with `image` alone it is image to image, with both it is inpainting,
     where white in the mask is what may change. `prompt_in_file` False keeps the prompts out of the PNG,
-    `previews` False spares the engine what nobody looks at.
+    `previews` False spares the engine what nobody looks at. `style` only names the words that a style put into the prompts.
     """
 
     prompt: str
@@ -118,6 +118,7 @@ class ImageSettings:
     control: Control | None = None
     prompt_in_file: bool = True
     previews: bool = True
+    style: str = ""
 
     def record(self) -> dict[str, object]:
         """Every setting that decides the pixels, as plain values; pictures by their hash."""
@@ -140,6 +141,7 @@ class ImageSettings:
     def as_json(self) -> str:
         """Keys sorted, so that equal settings are equal strings. The prompt is left out: rows have a column for it."""
         values = {name: value for name, value in self.record().items() if name != "prompt"}
+        values |= {"style": self.style} if self.style else {}
         return json.dumps(values, sort_keys=True, ensure_ascii=False)
 
 

@@ -153,8 +153,7 @@ class GalleryPage:
             view.delete, view.download,
         ]  # fmt: skip
         detail = [
-            view.detail, view.picture, view.send, view.star, view.remove, view.opened, images.recipe, images.chosen,
-            images.picked,
+            view.detail, view.picture, view.send, view.star, view.remove, view.opened, *images.recipe.choice(),
         ]  # fmt: skip
         # What was opened may be far above the tile that was clicked.
         show = (
@@ -186,7 +185,7 @@ class GalleryPage:
         view.send.click(
             self.send,
             [view.opened, shared.visitor],
-            [images.mode, images.recipe, images.chosen, images.picked],
+            [images.mode, *images.recipe.choice()],
             **quick,
         ).success(
             None, None, None, js="() => { document.getElementById('use-all').click(); }", api_visibility="private"
@@ -213,6 +212,14 @@ class GalleryPage:
         except AppError as error:
             # The picture is on the screen all the same; what went wrong is said beside it.
             return str(error)
+
+    def lookup(self, visitor: str, sha256: str) -> bytes | None:
+        """The file with that hash among the visitor's pictures; None when it is not there, or cannot be looked up."""
+        try:
+            return self.pictures.with_file(owner_of(self.secret, visitor), sha256) if visitor else None
+        except AppError:
+            # The page asks for the file then, as it does for one that was never here.
+            return None
 
     def enter(self, mode: str, text: str, starred: bool, visitor: str) -> tuple[Any, ...]:
         """Show the newest pictures when the gallery is chosen, and nothing of it otherwise."""

@@ -225,7 +225,10 @@ class AdaptersPanel:
         return (
             known,
             *(gr.Dropdown(choices=choices, value=row, visible=place <= len(wanted)) for place, row in enumerate(rows)),
-            *(gr.Slider(value=weight, visible=bool(row)) for row, weight in zip(rows, weights, strict=True)),
+            *(
+                gr.Slider(minimum=min(-1, weight), maximum=max(MOST_WEIGHT, weight), value=weight, visible=bool(row))
+                for row, weight in zip(rows, weights, strict=True)
+            ),
             gr.Dropdown(choices=[NONE, *names(known, "controlnet")], value=steered),
             *((control.preprocess, control.scale, control.start, control.end) if control else skips),
         )

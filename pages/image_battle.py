@@ -20,8 +20,8 @@ from core.errors import UserInputError
 from core.identity import now
 from core.images import ImageSettings, Picture
 from core.protocols import Drawing, FeedbackStore, ImageRouter
-from core.refs import ModelRef
 from pages.ballot import cast
+from pages.image_contenders import ContendersPanel, ContendersView
 from pages.images import ImagesView, Keep, nothing_kept
 from pages.shared import Shared
 
@@ -31,7 +31,6 @@ VOTES = {
     "tie": ("image-vote-tie", "3  Tie"),
     "both_bad": ("image-vote-bad", "0  Both bad"),
 }
-AS_SET = ("As in Settings", "")
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,7 @@ class ImageBattleView:
     """The components of the comparison, inside the Images tab. `battle` is the id of the open one."""
 
     group: gr.Column
-    first_model: gr.Textbox
-    first_steps: gr.Slider
-    first_guidance: gr.Slider
-    first_scheduler: gr.Dropdown
-    second_model: gr.Textbox
-    second_steps: gr.Slider
-    second_guidance: gr.Slider
-    second_scheduler: gr.Dropdown
+    contenders: ContendersView
     columns: gr.Row
     left: gr.HTML
     right: gr.HTML
@@ -83,6 +75,7 @@ class ImageBattlePage:
 
     def __init__(self, router: ImageRouter, store: FeedbackStore, secret: str, keep: Keep = nothing_kept) -> None:
         self.router = router
+        self.contenders = ContendersPanel(router)
         self.store = store
         self.secret = secret
         self.keep = keep
@@ -93,11 +86,7 @@ class ImageBattlePage:
     def build(self) -> ImageBattleView:
         """Layout only."""
         with gr.Column(visible=False) as group:
-            with gr.Accordion("Contenders", open=False, elem_id="image-contenders"), gr.Row():
-                with gr.Column(min_width=240):
-                    first_model, first_steps, first_guidance, first_scheduler = contender("First", 4)
-                with gr.Column(min_width=240):
-                    second_model, second_steps, second_guidance, second_scheduler = contender("Second", 20)
+            contenders = self.contenders.build()
             with gr.Column(elem_classes="pg-composer"):
                 prompt = gr.Textbox(
                     label="Prompt",
@@ -126,8 +115,8 @@ class ImageBattlePage:
                 label="A over B", visible=False, interactive=False, format="png", max_height=420, elem_id="image-slider"
             )
         return ImageBattleView(
-            group, first_model, first_steps, first_guidance, first_scheduler, second_model, second_steps, second_guidance, second_scheduler, columns, left, right, slider, ballot, comment, votes, reveal, prompt, compare, stop, status,
-            gr.State(None),
+            group, contenders, columns, left, right, slider, ballot, comment, votes, reveal, prompt, compare, stop,
+            status, gr.State(None),
         )  # fmt: skip
 
     def wire(self, view: ImageBattleView, images: ImagesView, shared: Shared, demo: gr.Blocks) -> None:
@@ -137,22 +126,11 @@ class ImageBattlePage:
             view.compare, view.stop, view.status,
         ]  # fmt: skip
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
+        values = self.contenders.wire(view.contenders, images.controls, images.adapters.known, shared)
         gr.on(
-            [view.prompt.submit, view.compare.click],
-            self.compare,
-            [
-                view.prompt, view.first_model, view.first_steps, view.first_guidance, view.second_model,
-                view.second_steps, view.second_guidance, images.controls.negative, images.controls.width, images.controls.height, images.controls.scheduler, shared.image_model,
-                view.first_scheduler, view.second_scheduler, images.controls.keep_prompt,
-            ],
-            outputs,
-            api_visibility="private",
-            show_progress="hidden",
-            concurrency_limit=None,
+            [view.prompt.submit, view.compare.click], self.compare, [view.prompt, *values], outputs,
+            api_visibility="private", show_progress="hidden", concurrency_limit=None,
         )  # fmt: skip
-        images.controls.fitted.change(
-            self.offer, images.controls.fitted, [view.first_scheduler, view.second_scheduler], **quick
-        )
         view.stop.click(self.stop, view.battle, view.stop, **quick)
         for outcome, button in view.votes.items():
             button.click(
@@ -162,84 +140,25 @@ class ImageBattlePage:
                 **quick,
             )
         demo.unload(self.leave)
-        images.mode.change(
-            self.switch,
-            [images.mode, images.drawn, images.last],
-            [
-                images.single,
-                view.group,
-                images.preview,
-                images.stage,
-                images.strip,
-                images.examples,
-                images.after_stage,
-                images.below,
-                images.tools,
-            ],
-            **quick,
-        )
+        images.mode.change(self.switch, images.mode, [images.single, view.group, images.canvas], **quick)
 
-    def switch(self, mode: str, drawn: tuple[Picture, ...] = (), last: tuple[Picture, ...] = ()) -> tuple[Any, ...]:
-        """Show the composer of the chosen mode, and nothing of the other; what was drawn is there again on return."""
-        comparing, drawing = mode == "compare", mode == "draw"
-        stage = gr.Gallery(visible=drawing and bool(drawn))
-        strip = gr.Gallery(visible=drawing and len(drawn) > len(last))
-        return (
-            gr.Column(visible=drawing), gr.Column(visible=comparing), "", stage, strip,
-            gr.Dataset(visible=drawing), gr.Column(visible=drawing), gr.Column(visible=drawing),
-            gr.Row(visible=drawing),
-        )  # fmt: skip
-
-    def offer(self, ref: ModelRef | None) -> tuple[Any, Any]:
-        """The schedulers this tab's model can use, for each contender."""
-        with shown_to_user():
-            able = () if ref is None else self.router.capabilities(ref).schedulers
-            return tuple(gr.Dropdown(choices=[AS_SET, *able], value="") for _ in range(2))
+    def switch(self, mode: str) -> tuple[gr.Column, gr.Column, gr.Column]:
+        """Show the composer of the chosen mode, and nothing of the other."""
+        drawing = mode == "draw"
+        return gr.Column(visible=drawing), gr.Column(visible=mode == "compare"), gr.Column(visible=drawing)
 
     def leave(self, request: gr.Request) -> None:
         """End what a page that was closed was waiting for."""
         for drawing in self._awaited.pop(request.session_hash or "", ()):
             drawing.cancel()
 
-    def compare(
-        self,
-        request: gr.Request,
-        prompt: str,
-        first_model: str,
-        first_steps: float,
-        first_guidance: float,
-        second_model: str,
-        second_steps: float,
-        second_guidance: float,
-        negative: str,
-        width: float,
-        height: float,
-        scheduler: str,
-        model: ModelRef | None = None,
-        first_scheduler: str = "",
-        second_scheduler: str = "",
-        keep_prompt: bool = True,
-    ) -> Iterator[Bout]:
-        """Draw both contenders from one seed and show them together, without names."""
+    def compare(self, request: gr.Request, prompt: str, *values: Any) -> Iterator[Bout]:
+        """Draw both contenders from one seed and show them together, without names.
+
+        `values` are those that `ContendersPanel.wire` names.
+        """
         with shown_to_user():
-            seed = secrets.randbelow(2**32)
-            contenders = []
-            for typed, steps, guidance, own in (
-                (first_model, first_steps, first_guidance, first_scheduler),
-                (second_model, second_steps, second_guidance, second_scheduler),
-            ):
-                ref = self.router.pin(typed) if typed and typed.strip() else model or self.router.start_model()
-                guided = self.router.capabilities(ref).guidance is not None
-                contenders.append(
-                    (
-                        ref,
-                        ImageSettings(
-                            prompt, negative or "", int(width), int(height), int(steps),
-                            float(guidance) if guided else None, own or scheduler or "", seed,
-                            prompt_in_file=bool(keep_prompt),
-                        ),
-                    )
-                )  # fmt: skip
+            contenders = self.contenders.both(prompt, secrets.randbelow(2**32), values)
             if contenders[0] == contenders[1]:
                 raise UserInputError("The two contenders are the same and would draw alike. Change one of them.")
             yield opening()
@@ -317,16 +236,6 @@ class ImageBattlePage:
             return (*decided(comparison.left, comparison.right, voted.outcome, voted.said), voted.badge)
 
 
-def contender(name: str, steps: int) -> tuple[gr.Textbox, gr.Slider, gr.Slider, gr.Dropdown]:
-    """The controls of one contender."""
-    return (
-        gr.Textbox(label=f"{name} model", placeholder="Empty: the model of this tab"),
-        gr.Slider(1, 100, value=steps, step=1, label=f"{name} steps"),
-        gr.Slider(0, 20, value=3.5, step=0.1, label=f"{name} guidance"),
-        gr.Dropdown([AS_SET], value="", label=f"{name} scheduler"),
-    )
-
-
 def opening() -> Bout:
     """Both frames empty, the vote closed."""
     return Bout(
@@ -384,8 +293,10 @@ def named(picture: Picture) -> str:
     """Model, commit and the settings of a picture, once they may be known."""
     settings = picture.settings
     guidance = "" if settings.guidance is None else f", guidance {settings.guidance:g}"
+    parts = [settings.style, *(f"{lora.ref.short} × {lora.weight:g}" for lora in settings.loras)]
+    added = "".join(f", {part}" for part in parts if part)
     return (
         f"<b>{escape(picture.ref.short)}</b><br><span class='pg-meta'>{known(settings.steps)} steps{guidance}, "
-        f"{escape(settings.scheduler or 'its own scheduler')}, seed {known(settings.seed)} · "
+        f"{escape(settings.scheduler or 'its own scheduler')}{escape(added)}, seed {known(settings.seed)} · "
         f"{picture.timings.drawing:.1f} s</span>"
     )

@@ -18,7 +18,8 @@ from core.feedback import saved_sentence
 from core.identity import now, pseudonym
 from core.images import Picture
 from core.protocols import FeedbackStore
-from pages.images import ImagesView, picked_of
+from pages.image_recipe import picked_of
+from pages.images import ImagesView
 from pages.shared import Shared, waiting_badge
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "proving-ground/best-of-n")
@@ -64,7 +65,7 @@ class BestPage:
         images.last.change(self.offer, images.last, outputs, **quick)
         for name, button in (("best", view.best_button), ("worst", view.worst_button)):
             button.click(
-                self.mark, [gr.State(name), images.picked, images.last, view.best, view.worst], outputs, **quick
+                self.mark, [gr.State(name), images.recipe.picked, images.last, view.best, view.worst], outputs, **quick
             )
         view.save.click(
             self.save,

@@ -12,6 +12,7 @@ from components.errors import shown_to_user
 from components.numbers import bytes_of
 from core.catalog import SearchQuery
 from core.errors import AppError, UserInputError
+from core.fitting import fitting
 from core.images import ImageCapabilities, ImageSettings
 from core.protocols import HubCatalog, ImageRouter
 from core.refs import ModelRef
@@ -22,6 +23,9 @@ from pages.shared import Shared
 OWN_SCHEDULER = ("The model's own", "")
 SEED_INFO = "Empty: random, and shown."
 NO_STYLE = ("None", "")
+# Where the sliders end unless a recipe goes further: what hardly anybody goes beyond.
+USUAL_STEPS = 100
+USUAL_GUIDANCE = 20.0
 # Share of the model's own number of steps.
 QUALITY = {"draft": 0.4, "standard": 1.0, "fine": 2.0}
 
@@ -103,8 +107,8 @@ class ControlsPanel:
             negative = gr.Textbox(label="Negative prompt", lines=1, max_lines=4, elem_id="image-negative")
             width = gr.Slider(8, 2048, value=64, step=8, label="Width (px)")
             height = gr.Slider(8, 2048, value=64, step=8, label="Height (px)")
-            steps = gr.Slider(1, 100, value=20, step=1, label="Steps", elem_id="image-steps")
-            guidance = gr.Slider(0, 20, value=3.5, step=0.1, label="Guidance", elem_id="image-guidance")
+            steps = gr.Slider(1, USUAL_STEPS, value=20, step=1, label="Steps", elem_id="image-steps")
+            guidance = gr.Slider(0, USUAL_GUIDANCE, value=3.5, step=0.1, label="Guidance", elem_id="image-guidance")
             scheduler = gr.Dropdown([OWN_SCHEDULER], value="", label="Scheduler", elem_id="image-scheduler")
             seed = gr.Textbox(label="Seed", info=SEED_INFO, max_lines=1, elem_id="image-seed")
             batch = gr.Slider(1, 4, value=1, step=1, label="Pictures at once", elem_id="image-batch")
@@ -148,17 +152,21 @@ class ControlsPanel:
             gr.Slider(**sides, value=wanted.width or can.width, **taken("width", can)),
             gr.Slider(**sides, value=wanted.height or can.height, **taken("height", can)),
             gr.Slider(
-                maximum=max(wanted.steps or 0, min(can.most_steps, 100)),
+                maximum=max(wanted.steps or 0, min(can.most_steps, USUAL_STEPS)),
                 value=wanted.steps or can.steps,
                 **taken("steps", can),
             ),
-            gr.Slider(value=guidance or 0, **taken("guidance", can)),
+            gr.Slider(maximum=max(guidance or 0, USUAL_GUIDANCE), value=guidance or 0, **taken("guidance", can)),
             gr.Dropdown(choices=[(f"The model's own: {can.scheduler}", ""), *can.schedulers], value=scheduler),
             self.about(ref, can.notes),
             gr.Dropdown(choices=self.here(ref), value=ref.asked),
             ref,
             "standard",
         )
+
+    def within(self, settings: ImageSettings, ref: ModelRef) -> tuple[ImageSettings, list[str]]:
+        """Settings of a recipe as this model can draw them, and a sentence for each value that had to change."""
+        return fitting(settings, self.router.capabilities(ref))
 
     def about(self, ref: ModelRef, notes: tuple[str, ...] = ()) -> str:
         """What is to know before drawing: engine, commit, and what has to be fetched first."""

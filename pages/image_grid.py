@@ -149,7 +149,7 @@ class GridPage:
             self.estimate, asked, view.cost, **quick
         )
         view.stop.click(self.stop, shared.visitor, view.stop, **quick)
-        opened = [view.detail, view.picture, images.recipe, images.chosen, images.picked]
+        opened = [view.detail, view.picture, *images.recipe.choice()]
         for part in (view.sheet, view.table):
             part.select(
                 self.open, [shared.visitor, view.plan, view.grid], opened,

@@ -87,7 +87,7 @@ class SourcePanel:
                     for side in ("Left", "Right", "Top", "Bottom")
                 )  # fmt: skip
             strength = gr.Slider(
-                0.05, 1, value=DEFAULT_STRENGTH, step=0.05, label="Strength: how far from it", elem_id="strength",
+                0.01, 1, value=DEFAULT_STRENGTH, step=0.01, label="Strength: how far from it", elem_id="strength",
             )  # fmt: skip
             with gr.Row(elem_classes="pg-actions"):
                 remove = gr.Button("Remove picture", size="sm", min_width=140, scale=0, visible=False)

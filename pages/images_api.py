@@ -11,6 +11,7 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from components.api import expose
+from components.callers import ended_with_caller
 from components.errors import shown_to_user
 from components.pictures import recipe_of, served_file
 from core.arguments import check_types
@@ -91,14 +92,11 @@ class ImagesApi:
                 previews=False,
             )
             drawing = self.router.start(ref, settings)
-            try:
-                notes: tuple[str, ...] = ()
+            notes: tuple[str, ...] = ()
+            with ended_with_caller(drawing.cancel):
                 for step in drawing.listen():
                     notes = step.notes or notes
                 pictures = drawing.pictures()
-            finally:
-                # However this ends, the drawing does; after its own end this changes nothing.
-                drawing.cancel()
             if not pictures:
                 raise UserInputError(" ".join(notes) or "The drawing was stopped before there was a picture.")
             return gr.FileData(path=served_file(pictures[0]), mime_type="image/png"), recipe_of(pictures[0]).record()

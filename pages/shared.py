@@ -23,7 +23,7 @@ class Shared:
 
     `searched` is the Search tab's part of the link, `shortlist` what this browser keeps of core.shortlist.
 
-    `image_model` is the ref that the Images tab draws with; None: the one pinned at start.
+    `image_model` is the ref that the Images tab draws with; None: the one pinned at start. `images_mode` is the tab's mode.
     """
 
     tabs: gr.Tabs
@@ -36,6 +36,7 @@ class Shared:
     address: gr.Textbox
     brand: gr.HTML
     image_model: gr.State
+    images_mode: gr.Radio | gr.State
     searched: gr.State
     shortlist: gr.BrowserState
 
@@ -66,7 +67,7 @@ class Frame:
         demo.load(self.outbox_line, None, shared.outbox, api_visibility="private", show_progress="hidden")
         shared.tabs.select(
             self.leave_for,
-            [shared.opened, shared.searched],
+            [shared.opened, shared.searched, shared.images_mode],
             shared.address,
             api_visibility="private",
             show_progress="hidden",
@@ -96,10 +97,10 @@ class Frame:
             gr.Warning(str(error), title="No model at start")
         return gr.Tabs(selected=place.tab), place, pinned, visitor or uuid4().hex, place.query()
 
-    def leave_for(self, opened: Address, searched: str, event: gr.SelectData) -> str:
+    def leave_for(self, opened: Address, searched: str, mode: str, event: gr.SelectData) -> str:
         """The address of the tab that was chosen."""
         tab = TABS[event.index] if isinstance(event.index, int) and event.index < len(TABS) else TABS[0]
-        return replace(opened, tab=tab, search=searched).query()
+        return replace(opened, tab=tab, search=searched, mode=mode).query()
 
     def go_back(self, event: gr.EventData) -> tuple[gr.Tabs, Address, str]:
         """Follow the browser's back and forward buttons."""

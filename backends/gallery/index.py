@@ -45,6 +45,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             UNIQUE (owner, id)
         ) STRICT""",
     ),
+    # SHA-256 of the file, in hexadecimal; null in rows of before, until somebody looks for one.
+    ("ALTER TABLE pictures ADD COLUMN sha256 TEXT", "CREATE INDEX pictures_file ON pictures (owner, sha256)"),
 )
 _REMEDIES = (
     ("SQLITE_FULL", "The disk that holds {folder} is full. Free some space, then try again."),

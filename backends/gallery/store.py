@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sqlite3
@@ -29,8 +30,8 @@ _SELECT = f"SELECT {_COLUMNS} FROM pictures WHERE "  # noqa: S608  (names of our
 _COUNT = "SELECT count(*) FROM pictures WHERE "
 _IDS = "SELECT id FROM pictures WHERE "
 _INSERT = (
-    f"INSERT INTO pictures (owner, model, steps, finish, described, {_COLUMNS}) VALUES "  # noqa: S608
-    f"({', '.join('?' * 16)}) ON CONFLICT DO NOTHING"
+    f"INSERT INTO pictures (owner, model, steps, finish, described, sha256, {_COLUMNS}) VALUES "  # noqa: S608
+    f"({', '.join('?' * 17)}) ON CONFLICT DO NOTHING"
 )
 MOST_WORDS = 12
 # How many of the last pictures tell the time of a step.
@@ -111,6 +112,25 @@ class SqlitePictures:
                     f"The picture cannot be read ({error.strerror}). Check the disk, then retry."
                 ) from error
         raise UserInputError("That picture is no longer in the gallery. Choose another one.")
+
+    def with_file(self, owner: str, sha256: str) -> bytes | None:
+        """The file with that SHA-256 among the visitor's pictures; None when it is not there."""
+        with self._index.read() as db:
+            rows = db.execute(
+                "SELECT id FROM pictures WHERE owner = ? AND (sha256 = ? OR sha256 IS NULL) ORDER BY sha256 IS NULL",
+                (owner, sha256),
+            ).fetchall()
+        for (picture_id,) in rows:
+            try:
+                data = self._file(owner, picture_id).read_bytes()
+            except OSError:
+                continue  # deleted a moment ago, or by hand
+            found = hashlib.sha256(data).hexdigest()
+            if found == sha256:
+                return data
+            with self._index.change() as db:
+                db.execute("UPDATE pictures SET sha256 = ? WHERE owner = ? AND id = ?", (found, owner, picture_id))
+        return None
 
     def star(self, owner: str, picture_id: str, starred: bool) -> bool:
         """Star or unstar; False when the picture is not here."""
@@ -201,7 +221,8 @@ class SqlitePictures:
         except ValueError as error:
             raise GalleryError("The picture is damaged and was not kept. Draw it again.") from error
         return (
-            owner, str(picture.ref), picture.settings.steps, picture.finish, described(recipe), picture.id, now(), 0,
+            owner, str(picture.ref), picture.settings.steps, picture.finish, described(recipe),
+            hashlib.sha256(picture.png).hexdigest(), picture.id, now(), 0,
             json.dumps(recipe.record(), ensure_ascii=False), width, height, len(picture.png), picture.timings.drawing, grid,
             cell, thumb,
         )  # fmt: skip

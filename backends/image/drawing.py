@@ -111,11 +111,16 @@ def cut_from(loaded: LoadedPipeline, prompt: str) -> str:
 def _draw(
     loaded: LoadedPipeline, pipe: Any, settings: ImageSettings, sources: Sources | None, drawing: RunningDrawing
 ) -> Drawn:
+    import torch
+
     watch = _Watch(drawing, pipe, Previews(loaded, pipe, settings.width or 0, settings.height or 0))
     schedulers.Watched(pipe.scheduler, watch.step)
     _tile(pipe.vae, settings)
+    # Weights that move between devices meanwhile must stay ordinary tensors.
+    mode = torch.inference_mode if loaded.placement == "whole" else torch.no_grad
     try:
-        result = pipe(**_arguments(loaded, pipe, settings, sources))
+        with mode():
+            result = pipe(**_arguments(loaded, pipe, settings, sources))
     except _Stopped as stopped:
         return _stopped(pipe, stopped.latents, settings)
     flagged = getattr(result, "nsfw_content_detected", None)

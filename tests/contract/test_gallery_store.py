@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import sqlite3
 import stat
 import zipfile
 from dataclasses import replace
@@ -40,6 +42,22 @@ def drawn(prompt: str = "a red apple", finish: PictureFinish = "done", **setting
 @pytest.fixture
 def store(tmp_path: Path) -> SqlitePictures:
     return SqlitePictures(tmp_path / "pictures", 100)
+
+
+def test_a_file_is_found_again_by_its_hash_and_nobody_elses(store: SqlitePictures, tmp_path: Path) -> None:
+    picture, other = drawn(seed=5), drawn(seed=6)
+    store.keep(ANN, [picture, other])
+    wanted = hashlib.sha256(picture.png).hexdigest()
+    assert store.with_file(ANN, wanted) == picture.png
+    assert store.with_file(BOB, wanted) is None
+    assert store.with_file(ANN, "0" * 64) is None
+    # Kept by a version that wrote no hashes: found all the same.
+    with sqlite3.connect(tmp_path / "pictures" / "pictures.sqlite") as db:
+        db.execute("UPDATE pictures SET sha256 = NULL")
+    db.close()
+    assert store.with_file(ANN, wanted) == picture.png
+    store.delete(ANN, [picture.id])
+    assert store.with_file(ANN, wanted) is None
 
 
 def test_what_is_kept_is_on_disk_and_there_after_a_restart(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,11 +22,14 @@ from core.images import ImageSettings, Step
 from core.png import without_text
 from core.recipe import Recipe
 from pages.image_battle import Bout, ImageBattlePage
+from pages.image_contenders import Contender, TabSettings
+from pages.image_screen import Screen, Update
 from pages.image_source import Source
-from pages.images import ImagesPage, Update
+from pages.images import ImagesPage
 from pages.images_api import ImagesApi
-from tests.fakes import OTHER, REF, FakeCatalog, FakeImages, FakeStore, png
+from tests.fakes import LORA, OTHER, REF, FakeCatalog, FakeImages, FakeStore, png
 
+TAB = TabSettings(None, "", 64, 64, "", True)
 CONTROLS = ("", "", 64, 64, 20, 3.5, "", "", 1, True)
 VISIT: Any = SimpleNamespace(session_hash="a-page")
 
@@ -122,19 +127,19 @@ def test_out_of_memory_is_a_sentence_and_the_next_one_works() -> None:
 
 def test_a_dropped_picture_shows_its_recipe_and_changes_nothing_until_it_is_used() -> None:
     page = images_page()
-    table, recipe, picked = page.read(png())
+    table, recipe, picked = page.recipe.read(png())
     assert picked is None
     assert "a dropped prompt" in table
-    every = page.use_all(recipe, None)
+    every = page.recipe.use_all(recipe, None)
     # prompt, style, seed, batch, model, then what fits the model: negative, width, height, steps.
     assert every[:4] == ("a dropped prompt", "", "99", 1)
     assert [control.value for control in every[6:9]] == [32, 48, 9]
-    assert page.remix(recipe, None)[2] == ""
-    assert page.use_seed(recipe) == "99"
+    assert page.recipe.remix(recipe, None)[2] == ""
+    assert page.recipe.use_seed(recipe) == "99"
     with pytest.raises(gr.Error, match="no recipe"):
-        page.read(b"GIF89a")
+        page.recipe.read(b"GIF89a")
     with pytest.raises(gr.Error, match="Choose a picture first"):
-        page.use_all(None, None)
+        page.recipe.use_all(None, None)
 
 
 def test_a_hostile_recipe_is_text() -> None:
@@ -144,7 +149,7 @@ def test_a_hostile_recipe_is_text() -> None:
 
 
 def compared(page: ImageBattlePage) -> list[Bout]:
-    return list(page.compare(VISIT, "a star", "", 4, 3.5, "", 20, 3.5, "", 64, 64, ""))
+    return list(page.compare(VISIT, "a star", *TAB, *Contender(steps=4), *Contender(steps=20)))
 
 
 def battle_id(bouts: list[Bout]) -> str:
@@ -192,7 +197,7 @@ def test_a_vote_saves_both_pictures_once() -> None:
 def test_the_same_twice_is_refused() -> None:
     page = ImageBattlePage(FakeImages(), FakeStore(), "salt")
     with pytest.raises(gr.Error, match="would draw alike"):
-        list(page.compare(VISIT, "a star", "", 4, 3.5, "", 4, 3.5, "", 64, 64, ""))
+        list(page.compare(VISIT, "a star", *TAB, *Contender(), *Contender()))
 
 
 def test_taking_the_text_out_leaves_the_pixels() -> None:
@@ -305,14 +310,85 @@ def test_a_drawing_that_ends_without_a_picture_leaves_the_batch_before_it() -> N
     assert "value" not in last.stage._constructor_args[0]
 
 
-def test_leaving_the_mode_and_coming_back_shows_the_pictures_again() -> None:
+def test_what_a_mode_shows_goes_with_it_as_a_whole() -> None:
+    """A drawing that ends while another mode is open makes its stage visible inside what is hidden."""
     battle = ImageBattlePage(FakeImages(), FakeStore(), "salt")
-    last = drawn(images_page())[-1]
-    _, _, _, stage, strip, *_ = battle.switch("gallery", last.drawn, last.last)
-    assert (stage.visible, strip.visible) == (False, False)
-    _, _, _, stage, strip, *_ = battle.switch("draw", (*last.drawn, *last.drawn), last.last)
-    assert (stage.visible, strip.visible) == (True, True)
-    assert battle.switch("draw", (), ())[3].visible is False
+    shown = {mode: [part.visible for part in battle.switch(mode)] for mode in ("draw", "compare", "grid", "gallery")}
+    assert shown == {
+        "draw": [True, False, True],
+        "compare": [False, True, False],
+        "grid": [False, False, False],
+        "gallery": [False, False, False],
+    }
+    page = images_page()
+    with gr.Blocks():
+        view = page.build()
+    inside = {child._id for child in _all_of(view.canvas)}
+    assert {part._id for part in (view.preview, view.stage, view.strip, view.after_stage, view.clear)} <= inside
+
+
+def _all_of(block: Any) -> list[Any]:
+    return [block, *(part for child in getattr(block, "children", ()) for part in _all_of(child))]
+
+
+def test_a_step_sends_only_what_is_new() -> None:
+    now = [0.0]
+    screen = Screen(clock=lambda: now[0])
+    preview = png(1)
+
+    def sent(step: Step, *, first: bool = True) -> list[Update]:
+        return list(screen.follow(step, "", first=first))
+
+    (begun,) = sent(Step(1, 20))
+    assert begun.stage.visible is False
+    assert begun.stop.interactive is True
+    assert sent(Step(2, 20)) == []
+    (seen,) = sent(Step(3, 20, preview=preview))
+    assert "data:image" in seen.preview
+    assert (seen.stage, seen.stop) == (gr.skip(), gr.skip())
+    assert sent(Step(4, 20, preview=preview)) == []
+    now[0] = 1.0
+    (line,) = sent(Step(9, 20, preview=preview))
+    assert (line.status, line.preview) == ("Step 9 of 20", gr.skip())
+    # One that waits says nothing but what changed in the queue.
+    assert next(Screen().follow(Step(0, 20), "", first=False)).status == gr.skip()
+
+
+def test_the_address_names_the_mode_and_opens_it() -> None:
+    page = images_page()
+    assert page.place("gallery") == "tab=images&mode=gallery"
+    assert page.place("draw") == "tab=images"
+    assert page.follow("tab=images&mode=gallery", "draw") == "gallery"
+    assert page.follow("tab=images", "gallery") == "draw"
+    for query, mode in (("tab=images&mode=nonsense", "draw"), ("tab=chat&mode=grid", "draw"), ("", "grid")):
+        assert page.follow(query, mode) == gr.skip()
+
+
+def test_the_gpu_time_is_said_before_the_click_where_it_is_counted() -> None:
+    images = FakeImages()
+    page, battle = images_page(images), ImageBattlePage(images, FakeStore(), "salt")
+    sides = (*TAB, *Contender(steps=4), *Contender(steps=20))
+    assert page.price(REF, 64, 64, 20, 1) == battle.contenders.price(*sides) == ""
+    images.gpu_seconds = lambda ref, settings: settings.steps * settings.batch  # type: ignore[method-assign]
+    assert "40 s of GPU" in page.price(REF, 64, 64, 20, 2)
+    assert "24 s of GPU" in battle.contenders.price(*sides)
+    assert page.price(REF, None, 64, 20, 2) == page.price(None, 64, 64, 20, 2) == ""  # type: ignore[arg-type]
+
+
+def test_what_a_model_cannot_take_of_a_recipe_is_said_and_what_a_slider_lacks_is_added() -> None:
+    images = FakeImages()
+    page = images_page(images)
+    far = Recipe(ImageSettings("x", "", 4000, 65, 150, 30.0, "Magic", 3), REF)
+    with pytest.warns(UserWarning, match="Width 4000 is set to 512.*Height 65 is set to 64.*no scheduler “Magic”"):
+        _, _, _, _, _, _, width, height, steps, guidance, scheduler, *_ = page.recipe.use_all(far, None)
+    assert (width.value, height.value, scheduler.value) == (512, 64, "")
+    assert (steps.value, steps.maximum) == (150, 150)
+    assert (guidance.value, guidance.maximum) == (30.0, 30.0)
+    near = Recipe(ImageSettings("x", "", 64, 64, 20, 3.5, "Euler", 3), REF)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        _, _, _, _, _, _, _, _, steps, guidance, *_ = page.recipe.use_all(near, None)
+    assert (steps.maximum, guidance.maximum) == (100, 20)
 
 
 def test_a_recipe_brings_how_it_started_or_takes_away_what_is_there() -> None:
@@ -320,18 +396,21 @@ def test_a_recipe_brings_how_it_started_or_takes_away_what_is_there() -> None:
     start = png(3)
     here = replace(drawn(page)[-1].drawn[0], png=start)
     recipe = recipe_of(replace(here, settings=replace(here.settings, image=start, strength=0.4, width=48)))
-    placed = page.use_source(recipe, (here,), None, None)
+    placed = page.recipe.use_source(recipe, (here,), None, None)
     assert placed[0].original == start
     assert placed[-2:] == ("image", 0.4)
     with pytest.warns(UserWarning, match="Drop the picture"):
-        assert page.use_source(recipe, (), None, None)[0] == gr.skip()
+        assert page.recipe.use_source(recipe, (), None, None)[0] == gr.skip()
     # The right one was dropped already: nothing is missing.
-    assert page.use_source(recipe, (), Source(start, start), None)[-2:] == ("image", 0.4)
+    assert page.recipe.use_source(recipe, (), Source(start, start), None)[-2:] == ("image", 0.4)
     masked = recipe_of(replace(here, settings=replace(here.settings, image=start, mask=start, strength=0.4)))
     with pytest.warns(UserWarning, match="Paint again"):
-        assert page.use_source(masked, (here,), None, None)[-2:] == ("inpaint", 0.4)
+        assert page.recipe.use_source(masked, (here,), None, None)[-2:] == ("inpaint", 0.4)
+    # Not on this page any more, but in the gallery.
+    page.recipe.lookup = lambda visitor, sha256: start if visitor == "me" else None
+    assert page.recipe.use_source(recipe, (), None, None, "me")[0].original == start
     # From words alone: a picture that is still there would change what is drawn.
-    assert page.use_source(recipe_of(here), (here,), Source(start, start), None)[0] is None
+    assert page.recipe.use_source(recipe_of(here), (here,), Source(start, start), None)[0] is None
 
 
 def test_every_handler_of_the_tab_gives_what_its_outputs_take() -> None:
@@ -347,12 +426,14 @@ def test_every_handler_of_the_tab_gives_what_its_outputs_take() -> None:
     given: dict[str, Any] = {
         "draw": last,
         "clear": page.clear(VISIT),
-        "use_all": page.use_all(last.chosen, None),
-        "remix": page.remix(last.chosen, None),
-        "use_source": page.use_source(last.chosen, last.drawn, None, None),
+        "use_all": page.recipe.use_all(last.chosen, None),
+        "remix": page.recipe.remix(last.chosen, None),
+        "use_source": page.recipe.use_source(last.chosen, last.drawn, None, None),
         "start_from": page.start_from(picture.id, last.drawn, "image", None),
-        "read": page.read(png()),
+        "read": page.recipe.read(png()),
         "removed": page.source.removed(),
+        "follow": (page.follow("tab=images", "grid"),),
+        "place": (page.place("grid"),),
         "look": page.source.look(None, "image", None, 0, 0, 0, 0),
         "offer": page.adapters.offer(None),
         "fit": page.controls.fit("", None, None),
@@ -378,7 +459,7 @@ def test_the_model_that_is_fetched_first_does_not_tell_its_side(monkeypatch: pyt
 
     images.prepare = watched  # type: ignore[method-assign]
     page = ImageBattlePage(images, FakeStore(), "salt")
-    list(page.compare(VISIT, "a star", REF.repo_id, 4, 3.5, OTHER.repo_id, 20, 3.5, "", 64, 64, ""))
+    list(page.compare(VISIT, "a star", *TAB, *Contender(REF.repo_id), *Contender(OTHER.repo_id)))
     assert prepared == [REF.repo_id, OTHER.repo_id]
     assert images.asked[side][0] == REF
 
@@ -406,10 +487,36 @@ def test_a_comparison_that_was_stopped_or_blocked_has_no_vote_and_says_why() -> 
 def test_two_schedulers_are_two_settings_and_the_switch_for_the_prompt_holds_here_too() -> None:
     images = FakeImages()
     page = ImageBattlePage(images, FakeStore(), "salt")
-    list(page.compare(VISIT, "a star", "", 4, 3.5, "", 4, 3.5, "", 64, 64, "DDIM", None, "", "Euler", False))
+    tab = TAB._replace(scheduler="DDIM", keep_prompt=False)
+    list(page.compare(VISIT, "a star", *tab, *Contender(), *Contender(scheduler="Euler")))
     assert {asked.scheduler for _, asked in images.asked} == {"DDIM", "Euler"}
     assert not any(asked.prompt_in_file for _, asked in images.asked)
-    assert [("Euler", "Euler") in offered.choices for offered in page.offer(REF)] == [True, True]
+    assert [("Euler", "Euler") in offered.choices for offered in page.contenders.offer(REF)] == [True, True]
+
+
+def test_a_style_and_loras_belong_to_one_contender_and_stand_in_the_row() -> None:
+    images, store = FakeImages(), FakeStore()
+    page = ImageBattlePage(images, store, "salt")
+    known = {LORA.id: LORA}
+    assert [part.visible for part in page.contenders.offer_loras(known)] == [True] * 4
+    assert [part.visible for part in page.contenders.offer_loras({})] == [False] * 4
+    sides = (*Contender(), *Contender(style="Watercolour", loras=[LORA.id], weight=0.5))
+    which = battle_id(list(page.compare(VISIT, "a star", *TAB, *sides)))
+    drawn = {asked.style: asked for _, asked in images.asked}
+    assert drawn[""].prompt == "a star"
+    assert drawn[""].loras == ()
+    assert drawn["Watercolour"].prompt.startswith("a watercolour painting of a star")
+    assert [(one.ref, one.weight) for one in drawn["Watercolour"].loras] == [(LORA.ref, 0.5)]
+    bout = Bout(*page.vote("left", which, "", "visitor")[:-1])
+    assert "Watercolour" in bout.reveal
+    assert LORA.ref.short in bout.reveal
+    (row,) = [row for row in store.kept.values() if isinstance(row, ImagePreferenceRow)]
+    settings = [json.loads(side.settings) for side in (row.chosen_by, row.rejected_by)]
+    assert sorted(one.get("style", "") for one in settings) == ["", "Watercolour"]
+    assert sorted(len(one["loras"]) for one in settings) == [0, 1]
+    assert row.prompt == "a star"
+    with pytest.raises(gr.Error, match="does not fit other-model"):
+        list(page.compare(VISIT, "a star", *TAB, *Contender(OTHER.repo_id, loras=[LORA.id]), *Contender()))
 
 
 @pytest.mark.parametrize(
@@ -430,7 +537,7 @@ def test_a_program_that_sends_another_type_is_told_which(name: str, value: objec
 def test_a_comparison_whose_page_was_closed_stops_drawing() -> None:
     images = FakeImages()
     page = ImageBattlePage(images, FakeStore(), "salt")
-    bouts = page.compare(VISIT, "a star", "", 4, 3.5, "", 20, 3.5, "", 64, 64, "")
+    bouts = page.compare(VISIT, "a star", *TAB, *Contender(steps=4), *Contender(steps=20))
     next(bout for bout in bouts if isinstance(bout.battle, str))
     page.leave(SimpleNamespace(session_hash="another page"))
     assert not any(drawing.stopped for drawing in images.drawings.values())
