@@ -69,6 +69,8 @@ from pages.images_api import ImagesApi
 from pages.remote import RemotePage
 from pages.search import SearchPage
 from pages.search_api import SearchApi
+from pages.search_compare import ComparePage
+from pages.search_shortlist import ShortlistPage
 from pages.shared import ON_POPSTATE, Frame, Shared
 
 TITLE = "Proving Ground"
@@ -185,6 +187,8 @@ def build(services: Services) -> gr.Blocks:
     router, catalog, store = services.router, services.catalog, services.store
     frame = Frame(router, store)
     search = SearchPage(catalog)
+    shortlist = ShortlistPage(catalog)
+    compare = ComparePage(catalog, services.details)
     card = CardPage(catalog, router, services.endpoint, services.images, services.details)
     chat = ChatPage(router, store, services.secret)
     battle = BattlePage(router, store, services.secret, services.local_models)
@@ -217,6 +221,9 @@ def build(services: Services) -> gr.Blocks:
         with gr.Tabs(elem_id="tabs", selected="search") as tabs:
             with gr.Tab("Search", id="search"):
                 search_view = search.build()
+                with search_view.below:
+                    shortlist_view = shortlist.build()
+                compare_view = compare.build()
             with gr.Tab("Card", id="card"):
                 card_view = card.build()
             with gr.Tab("Chat", id="chat"):
@@ -260,6 +267,8 @@ def build(services: Services) -> gr.Blocks:
         )
         frame.wire(demo, shared)
         search.wire(search_view, shared, demo)
+        shortlist.wire(shortlist_view, search_view, shared, demo)
+        compare.wire(compare_view, search_view, shortlist_view, chat_view, battle_view, shared, demo)
         SearchApi(catalog).wire()
         card.wire(card_view, shared)
         chat.wire(chat_view, shared)

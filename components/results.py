@@ -158,7 +158,7 @@ def _row(row: ModelSummary, page: SearchPage, kind: str, pinned: Collection[str]
         tags.append('<span class="pg-tag pg-warn">asks for access</span>')
     if len(page.words) > 1 and len(row.matched) < len(page.words):
         missing = ", ".join(word for word in page.words if word not in row.matched)
-        tags.append(f'<span class="pg-meta">without “{escape(missing)}”</span>')
+        tags.append(f'<span class="pg-meta pg-own-line">without “{escape(missing)}”</span>')
     target = escape(json.dumps({"repo_id": row.repo_id, "revision": row.revision or "", "kind": row.kind}), quote=True)
     key = f"{row.repo_id}@{row.revision or ''}"
     cells = [("Task", escape((row.task or "–").replace("-", " ")), "")]

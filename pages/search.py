@@ -36,11 +36,11 @@ class SearchView:
     filters: FilterView
     chips: gr.HTML
     status: gr.HTML
-    listing: gr.Column
     found: gr.HTML
     fill: gr.HTML
     rows: gr.State
     query: gr.State
+    main: gr.Column
     below: gr.Column
 
 
@@ -67,15 +67,15 @@ class SearchPage:
         self.latest = Latest()
 
     def build(self) -> SearchView:
-        """Layout only."""
-        filters = build_filters()
-        said = gr.HTML("", elem_id="search-chips", js_on_load=ON_CHIPS)
-        status = gr.HTML("", elem_id="search-status", js_on_load=None)
-        with gr.Column() as listing:
+        """Layout only. `below` is for what follows the rows, `main` is all that a comparison takes the place of."""
+        with gr.Column() as main:
+            filters = build_filters()
+            said = gr.HTML("", elem_id="search-chips", js_on_load=ON_CHIPS)
+            status = gr.HTML("", elem_id="search-status", js_on_load=None)
             found = gr.HTML(SKELETON, elem_id="results", js_on_load=ON_LOAD)
             fill = gr.HTML("", elem_id="search-fill", js_on_load=ON_FILL)
-        below = gr.Column()
-        return SearchView(filters, said, status, listing, found, fill, gr.State(()), gr.State(SearchQuery()), below)
+            below = gr.Column()
+        return SearchView(filters, said, status, found, fill, gr.State(()), gr.State(SearchQuery()), main, below)
 
     def wire(self, view: SearchView, shared: Shared, demo: gr.Blocks) -> None:
         """Events only."""

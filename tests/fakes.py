@@ -28,6 +28,7 @@ from core.images import (
 from core.protocols import ChatRequest
 from core.recipe import Recipe
 from core.refs import ModelRef
+from core.shortlist import LockedFile
 
 REF = ModelRef("org/tiny-model", "c" * 40)
 OTHER = ModelRef("org/other-model", "d" * 40)
@@ -170,6 +171,9 @@ class FakeCatalog:
     ) -> Iterator[ModelSummary]:
         for row in rows:
             yield replace(row, memory_bytes=300_000_000, memory_exact=True, memory_note="300 MB = weights and cache")
+
+    def files(self, ref: ModelRef) -> Sequence[LockedFile]:
+        return (LockedFile("config.json", 2, blob_id="b" * 40), LockedFile("model.safetensors", 9, sha256="a" * 64))
 
     def resolve(self, repo_id: str, revision: str = "") -> ModelRef:
         for ref in (REF, OTHER):

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from backends.hub.cards import hub_card, local_card
 from backends.hub.circuit import Circuit
-from backends.hub.deadline import within
+from backends.hub.deadline import start, within
 from backends.hub.disk_cache import DiskCache
+from backends.hub.file_hashes import local_files
 from backends.hub.lists import never
 from backends.hub.local import LocalModel, LocalModels
 from backends.hub.measuring import measured
@@ -19,9 +20,10 @@ from backends.hub.searching import Places, search
 from backends.machine import ThisMachine
 from core.catalog import ModelCard, ModelSummary, SearchPage, SearchQuery
 from core.errors import HubError, HubUnreachable, RateLimited
-from core.machine import Machine
+from core.machine import Machine, assessed
 from core.refs import COMMIT, ModelRef, check_repo_id, check_revision
 from core.search_check import check_query
+from core.shortlist import LockedFile
 
 SEARCH_SECONDS = 4.0
 CARD_SECONDS = 8.0
@@ -66,6 +68,21 @@ class Catalog:
         """Those of `rows` whose memory was an estimate from list data, with the cache of config.json, one by one."""
         yield from measured(self._places, rows, cancelled)
 
+    def files(self, ref: ModelRef) -> tuple[LockedFile, ...]:
+        """Every file of a commit with its hash: of the Hub, else of the copy on this machine."""
+        here = self._local.get(ref)
+        if here is None or not here.registered:
+            try:
+                until = monotonic() + self._card_seconds
+                return self._timed(lambda: start(lambda: self._hub.files(ref, until), until).result(until))
+            except (HubUnreachable, RateLimited):
+                if here is None:
+                    raise
+        found = local_files(self._local, ref)
+        if not found:
+            raise HubError(f"{ref.repo_id} is not prepared on this machine yet. Use it once, then export again.")
+        return found
+
     def resolve(self, repo_id: str, revision: str = "") -> ModelRef:
         """The commit that a branch, tag or short commit means now; "" is the default branch."""
         check_repo_id(repo_id)
@@ -88,6 +105,10 @@ class Catalog:
 
     def card(self, ref: ModelRef) -> ModelCard:
         """The card, files and findings at exactly that commit: from the Hub, else from the copy on this machine."""
+        card = self._card(ref)
+        return replace(card, summary=assessed(card.summary, self._places.machine(), card.record.config))
+
+    def _card(self, ref: ModelRef) -> ModelCard:
         here = self._local.get(ref)
         if here and here.registered:
             return local_card(here, self._local.folder(here))

@@ -12,11 +12,13 @@ from urllib.parse import quote
 
 from backends.hub.deadline import Pending, start
 from backends.hub.errors import About
+from backends.hub.file_hashes import hub_files
 from backends.hub.lists import HubLists
 from backends.hub.rows import commit_of
 from backends.hub.session import HubSession, Params
 from core.errors import HubError, HubUnreachable, RevisionGone
 from core.refs import COMMIT, ModelRef, check_repo_id, check_revision, shown
+from core.shortlist import LockedFile
 
 # What a revision is resolved with: the commit, and what the plain record of a model does not hold.
 RESOLVED: Params = (("expand", "sha"), ("expand", "evalResults"), ("expand", "childrenModelCount"))
@@ -109,6 +111,10 @@ class HubModels:
         """config.json at a commit; None when there is none that can be read."""
         found = _parsed(self._file(ModelRef(repo_id, revision), "config.json", MOST_CONFIG_BYTES, until))
         return None if isinstance(found, HubError) else found
+
+    def files(self, ref: ModelRef, until: float) -> tuple[LockedFile, ...]:
+        """Every file of a commit with its hash."""
+        return hub_files(self._session, ref, until)
 
     def refs(self, repo_id: str, until: float) -> tuple[tuple[str, str], ...]:
         """Branches, then tags, each with the commit it points to now."""
