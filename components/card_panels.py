@@ -50,7 +50,7 @@ def verdict_box(report: Report, *, pending: bool = False) -> str:
         else ""
     )
     box = (
-        f'<section class="pg-verdict pg-{verdict.answer}" aria-label="Verdict"><p class="pg-lead">{escape(head.rstrip("."))}</p>'
+        f'<section class="pg-verdict pg-verdict-{verdict.answer}" aria-label="Verdict"><p class="pg-lead">{escape(head.rstrip("."))}</p>'
         f"<ul>{reasons}</ul>{waiting}"
         '<p class="pg-meta">Concluded from the card, the headers of files and the Hub’s records. It is not legal advice.</p></section>'
     )

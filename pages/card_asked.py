@@ -152,13 +152,13 @@ class AskedParts:
             refs = card.record.refs or ()
             named = {commit: name for name, commit in reversed(refs)}
             choices = [
-                (f"{each.id[:7]} {named.get(each.id, '')} · {each.title[:60]}", each.id)
+                (" · ".join(filter(None, (each.id[:7], named.get(each.id), each.title[:60]))), each.id)
                 for each in found.commits
                 if each.id != ref.revision
             ]
             known = {commit for _, commit in choices}
             choices += [
-                (f"{commit[:7]} {name}", commit) for name, commit in refs if commit not in known | {ref.revision}
+                (f"{commit[:7]} · {name}", commit) for name, commit in refs if commit not in known | {ref.revision}
             ]
             listed = history_list(found, refs, ref.repo_id, ref.revision)
             return listed, gr.Dropdown(choices=choices, value=None, visible=bool(choices))

@@ -129,7 +129,6 @@ class TestHistory:
         difference = details.difference(ADAPTER, commits["old"], commits["new"])
         assert [(c.path, c.change) for c in difference.files] == [
             ("README.md", "changed"),
-            ("curve.gif", "added"),
             ("generation_config.json", "added"),
             ("notes.md", "added"),
             ("old.txt", "removed"),
@@ -153,7 +152,7 @@ class TestHistory:
     ) -> None:
         hub.fail_next(f"GET /{ADAPTER}/resolve/*", Status(500))
         difference = details.difference(ADAPTER, commits["old"], commits["new"])
-        assert len(difference.files) == 5
+        assert len(difference.files) == 4
         assert "could not be compared" in (difference.problem or "")
 
 

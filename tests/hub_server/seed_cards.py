@@ -84,7 +84,7 @@ written by five people and read twice before they were used.
 | --- | --- | --- | --- | --- | --- |
 | learning rate | 0.0002 | cosine | 3 epochs | 16 rank | 32 alpha |
 
-![a picture](curve.gif) and [the notes](notes.md).
+See [the notes](notes.md).
 """
 _CARD = """---
 license: {license}
@@ -159,9 +159,6 @@ def seed_cards(hub: HubServer) -> dict[str, str]:
         files={
             "README.md": ADAPTER_CARD.encode(),
             "notes.md": b"# Notes\n",
-            "curve.gif": bytes.fromhex(
-                "47494638396101000100800000c0c0c000000021f90401000000002c00000000010001000002024401003b"
-            ),
             "generation_config.json": json.dumps({"do_sample": False, "temperature": 0.2, "eos_token_id": 2}).encode(),
         },
         deletes=["old.txt"],
