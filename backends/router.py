@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,10 +17,10 @@ from backends.pins import PinBook, moved
 from backends.remote.target import Target, target_of
 from backends.revision import Revisions
 from core.catalog import LocalFolder
-from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress
+from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress, WeightsOffer
 from core.errors import HubError, NoBackend
 from core.protocols import AdaptedChat, Answer, ChatBackend, ChatRequest, HubCatalog, MeteredChat, RemoteModels
-from core.refs import COMMIT, PLUS, ModelRef, remote_name, split_model
+from core.refs import COMMIT, HELD, PLUS, ModelRef, remote_name, split_model
 
 HUB_MODEL = bundled.BASE_MODEL
 
@@ -91,11 +92,15 @@ class Router:
         """`repo_id` or `repo_id@revision` resolved to one commit; "" is the start model.
 
         `remote:<name>` is what the remote engine serves under that name: nothing else ever leads there. After a plus
-        stands an adapter, as `find_adapter` reads it: `repo_id@revision+adapter@revision`.
+        stands an adapter, as `find_adapter` reads it: `repo_id@revision+adapter@revision`; after a hash how the weights
+        are held: `repo_id@revision#int8`.
         """
         if remote_name(model) is None and PLUS in model:
             base, _, adapter = model.partition(PLUS)
             return self.find_adapter(self.pin(base), adapter)
+        if remote_name(model) is None and HELD in model:
+            base, _, kind = model.partition(HELD)
+            return self.held(self.pin(base), kind)
         if not model.strip():
             return self.start_model()
         if (name := remote_name(model)) is not None:
@@ -121,6 +126,20 @@ class Router:
                 else f"{engine.name} loads no adapters in this version. Choose the model without one."
             )
         return engine.find_adapter(ref.base, text)
+
+    def held(self, ref: ModelRef, kind: str) -> ModelRef:
+        """The model with its weights held as `kind` says, "": as published. Raises `UserInputError` or `NoBackend`."""
+        engine = self._choose(ref.published)[0]
+        if not kind:
+            return replace(ref, weights="")
+        if not isinstance(engine, AdaptedChat):
+            raise NoBackend(f"{engine.name} holds weights as they are published. Choose them so.")
+        return engine.held(ref, kind)
+
+    def weights(self, ref: ModelRef) -> tuple[WeightsOffer, ...]:
+        """How else the weights of a model can be held, with what that saves; () where there is no choice."""
+        engine = self._choose(ref.published)[0]
+        return engine.weights(ref) if isinstance(engine, AdaptedChat) else ()
 
     def adapters(self, ref: ModelRef) -> tuple[str, ...]:
         """The adapters that can be chosen for a model without asking a network, as `find_adapter` reads them."""

@@ -22,7 +22,7 @@ def chip(ref: ModelRef | None, *, engine: str = "", notes: tuple[str, ...] = ())
     return (
         f'<details class="pg-chip"><summary><span class="pg-dot" aria-hidden="true"></span>'
         f"<b>{escape(ref.repo_id.rpartition('/')[2])}</b>"
-        f"{_seven(ref)}{_on_top(ref)}{f'<span>{escape(where)}</span>' if where else ''}</summary>"
+        f"{_seven(ref)}{f'<span>{escape(ref.weights)}</span>' if ref.weights else ''}{_on_top(ref)}{f'<span>{escape(where)}</span>' if where else ''}</summary>"
         f'<div class="pg-chip-more"><p>{escape(ref.repo_id)}</p>{commit}{_adapter(ref)}<ul>{lines}</ul></div></details>'
     )
 

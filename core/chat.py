@@ -132,6 +132,19 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsOffer:
+    """A way to hold a model's weights in fewer bits: `ModelRef.weights`, its name, or why it is not possible.
+
+    `saves_bytes` is against 16 bits for each weight.
+    """
+
+    kind: str
+    label: str
+    saves_bytes: int = 0
+    why_not: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadPlan:
     """What has to happen before a model can answer, said before it happens. Sizes in bytes."""
 

@@ -68,8 +68,17 @@ def contender(made: Reply | Picture) -> Contender:
         model=made.ref.repo_id,
         revision=made.ref.revision or None,
         adapter=str(adapter) if adapter else None,
-        settings=made.settings.as_json(),
+        settings=_settings(made),
         timings=_timings(made),
+    )
+
+
+def _settings(made: Reply | Picture) -> str:
+    """The settings as rows keep them; weights in fewer bits answer otherwise, so they are told with them."""
+    if not made.ref.weights:
+        return made.settings.as_json()
+    return json.dumps(
+        json.loads(made.settings.as_json()) | {"weights": made.ref.weights}, sort_keys=True, ensure_ascii=False
     )
 
 

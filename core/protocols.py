@@ -20,7 +20,7 @@ from core.card_parts import (
     Template,
 )
 from core.catalog import ModelCard, ModelSummary, SearchPage, SearchQuery
-from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply
+from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply, WeightsOffer
 from core.consent import Consent
 from core.dataset import Config, Row
 from core.feedback import FeedbackStatus, FoundRows, RowQuery, Saved, StoredRow
@@ -114,6 +114,14 @@ class AdaptedChat(Protocol):
         """As `ChatRouter.adapters`."""
         ...
 
+    def held(self, ref: ModelRef, kind: str) -> ModelRef:
+        """As `ChatRouter.held`."""
+        ...
+
+    def weights(self, ref: ModelRef) -> tuple[WeightsOffer, ...]:
+        """As `ChatRouter.weights`."""
+        ...
+
 
 class RemoteModels(Protocol):
     """What an engine on another machine serves. Its models are chosen as `remote:<name>` and by nothing else."""
@@ -156,6 +164,17 @@ class ChatRouter(Protocol):
         Nothing is fetched but its description. Raises `UserInputError` when it is no such adapter or made for another
         base, `UnsafeContentError` when its weights are pickle, `NoBackend` where no adapter is loaded.
         """
+        ...
+
+    def held(self, ref: ModelRef, kind: str) -> ModelRef:
+        """The model with its weights held as an offer of `weights` says, "": as published.
+
+        Raises `UserInputError` or `NoBackend` when that is not possible here.
+        """
+        ...
+
+    def weights(self, ref: ModelRef) -> tuple[WeightsOffer, ...]:
+        """How else the weights of a model can be held, with what that saves; () where there is no choice."""
         ...
 
     def adapters(self, ref: ModelRef) -> tuple[str, ...]:

@@ -15,6 +15,8 @@ _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,250}")
 REMOTE = "remote:"
 # What stands between a model and the adapter on top of it: no name of the Hub has it.
 PLUS = "+"
+# What stands between a model and how its weights are held.
+HELD = "#"
 _MOST_SERVED_NAME = 200
 
 
@@ -25,6 +27,9 @@ class ModelRef:
     With a `host` it is a model that this host serves under the name `repo_id`, which only the remote engine runs; its
     `revision` is the commit where the host says it, else "" (recorded as unknown).
 
+    `weights` says how its weights are held: "" as they are published, else in fewer bits ("int8", "nf4"), which makes it
+    another model in memory, with answers of its own.
+
     Raises `UserInputError` for a malformed repository id and `NotPinnedError` for anything but a full commit.
     """
 
@@ -32,6 +37,7 @@ class ModelRef:
     revision: str
     adapter: ModelRef | None = None
     host: str = ""
+    weights: str = ""
 
     def __post_init__(self) -> None:
         if self.host:
@@ -57,13 +63,20 @@ class ModelRef:
         return replace(self, adapter=None) if self.adapter else self
 
     @property
+    def published(self) -> ModelRef:
+        """The model as its files are: without an adapter, its weights as published."""
+        return replace(self, adapter=None, weights="") if self.adapter or self.weights else self
+
+    @property
     def asked(self) -> str:
         """What a person or a program types to mean this model again: `repo_id@revision`, or `remote:` and its name.
 
-        An adapter stands after a plus: `repo_id@revision+adapter@revision`.
+        Weights in fewer bits stand after a hash, an adapter after a plus: `repo_id@revision#int8`,
+        `repo_id@revision+adapter@revision`.
         """
         if not self.host:
-            return f"{self}{PLUS}{self.adapter}" if self.adapter else str(self)
+            held = f"{self}{HELD}{self.weights}" if self.weights else str(self)
+            return f"{held}{PLUS}{self.adapter}" if self.adapter else held
         return f"{REMOTE}{self.repo_id}{f'@{self.revision}' if self.revision else ''}"
 
     @property
@@ -73,6 +86,8 @@ class ModelRef:
         With an adapter `name @ 3f2a91c + adapter @ 77aa01b`.
         """
         name = self.repo_id.rpartition("/")[2]
+        if self.weights:
+            return f"{self.published.short} {self.weights}"
         if self.adapter:
             return f"{self.base.short} {PLUS} {self.adapter.short}"
         return f"{name} @ {self.revision[:7]}" if self.revision else f"{name} on {self.host}"

@@ -9,7 +9,18 @@ from pathlib import Path
 from uuid import uuid4
 
 from core.catalog import FileEntry, Finding, ModelCard, ModelSummary, SearchPage, SearchQuery
-from core.chat import Capabilities, Delta, GenerationSettings, LoadPlan, Message, Progress, Reply, Usage, with_seed
+from core.chat import (
+    Capabilities,
+    Delta,
+    GenerationSettings,
+    LoadPlan,
+    Message,
+    Progress,
+    Reply,
+    Usage,
+    WeightsOffer,
+    with_seed,
+)
 from core.consent import Consent
 from core.dataset import Config, Row
 from core.errors import ModelNotFound, NotConsented, UnsafeContentError, UserInputError
@@ -115,6 +126,17 @@ class FakeRouter:
 
     def adapters(self, ref: ModelRef) -> tuple[str, ...]:
         return (str(CHAT_LORA),)
+
+    def held(self, ref: ModelRef, kind: str) -> ModelRef:
+        if kind not in ("", "int8"):
+            raise UserInputError("4 bits need an NVIDIA GPU. Choose them as published.")
+        return replace(ref, weights=kind)
+
+    def weights(self, ref: ModelRef) -> tuple[WeightsOffer, ...]:
+        return (
+            WeightsOffer("int8", "8 bits", saves_bytes=130_000_000),
+            WeightsOffer("nf4", "4 bits", why_not="4 bits need an NVIDIA GPU."),
+        )
 
     def engine(self, ref: ModelRef) -> str:
         return "CPU"

@@ -13,6 +13,7 @@ from typing import Any
 from backends.chat.decoding import out_of_memory
 from backends.chat.loaded import LoadedModel
 from backends.chat.metadata import check_config, max_context_of, read_config
+from backends.chat.weights import check_published, gpu_arguments, to_int8
 from backends.loading_lock import LOADING, load_alone
 from backends.revision import tensor_headers
 from core.errors import AppError, BackendError, NoBackend, OutOfMemory
@@ -76,6 +77,7 @@ def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any], m
             f"The tokenizer of {ref} is missing or cannot be read. Delete the copy and download it again, or choose "
             "another model."
         ) from error
+    check_published(config, str(ref), device)
     dtype = best_dtype(config, device)
     # A folder on this machine, so transformers looks for no converted weights on the Hub.
     model = AutoModelForCausalLM.from_pretrained(
@@ -84,9 +86,14 @@ def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any], m
         use_safetensors=True,
         trust_remote_code=False,
         local_files_only=True,
+        **(gpu_arguments(ref.weights, device) if ref.weights and device != "cpu" else {}),
     )
     where = device if move else "cpu"
-    return LoadedModel(ref, model.to(where).eval(), tokenizer, dtype, where, max_context_of(config))
+    if ref.weights and device == "cpu":
+        model = to_int8(model)
+    elif not ref.weights:
+        model = model.to(where)
+    return LoadedModel(ref, model.eval(), tokenizer, ref.weights or dtype, where, max_context_of(config))
 
 
 def load_adapter(base: LoadedModel, adapter: ModelRef, folder: Path, kept: Collection[ModelRef | None]) -> LoadedModel:

@@ -7,19 +7,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic
 
+from backends import bundled
 from backends.chat.adapted import AdapterSwitch
 from backends.chat.adapter_files import ChatAdapters
 from backends.chat.answers import BufferedAnswer
 from backends.chat.fitting import ADAPTER_SHARE, Resident, resident
-from backends.chat.metadata import capabilities
+from backends.chat.metadata import capabilities, read_config
 from backends.chat.steps import StepThread
 from backends.chat.turns import Turns
+from backends.chat.weights import check_published, offers
 from backends.chat.work import check_request, read, refuse_adapter, run
 from backends.model_files import ModelFiles
 from backends.registry import Lease, ModelRegistry
-from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress
-from core.errors import Busy, NoBackend
-from core.refs import ModelRef
+from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress, WeightsOffer
+from core.errors import Busy, NoBackend, UserInputError
+from core.refs import ModelRef, shown
 
 OFF = "batching is off"
 MOST_ALONE = 32
@@ -70,7 +72,26 @@ class LocalChat:
         """What it can do with a model, from config.json alone."""
         if self._adapters is None:
             refuse_adapter(ref, "here")
-        return capabilities(self._files, ref.base)
+        return capabilities(self._files, ref.published)
+
+    def held(self, ref: ModelRef, kind: str) -> ModelRef:
+        """The model with its weights held as `kind` says, "": as published. Raises `UserInputError` when that is not possible."""
+        if not kind:
+            return replace(ref, weights="")
+        offer = next((offer for offer in self.weights(ref) if offer.kind == kind), None)
+        if offer is None or offer.why_not:
+            why = offer.why_not if offer else f"The weights of {ref.published} cannot be held as {shown(kind)} here."
+            raise UserInputError(f"{why} Choose them as published.")
+        if ref.adapter is not None:
+            raise UserInputError(
+                "An adapter goes on top of the weights as published. Choose the model without it first."
+            )
+        return replace(ref, weights=kind)
+
+    def weights(self, ref: ModelRef) -> tuple[WeightsOffer, ...]:
+        """How else the weights of a model that is here can be held."""
+        folder = self._files.folder(ref.published)
+        return () if folder is None else offers(folder, read_config(folder, str(ref)), self._device())
 
     def adapters(self, ref: ModelRef) -> tuple[str, ...]:
         """The adapters of this machine that were made for a model."""
@@ -80,11 +101,13 @@ class LocalChat:
         """`base` with the adapter that `text` names, pinned and checked against it; fetches its description only."""
         if self._adapters is None:
             raise NoBackend("Adapters are not loaded here. Choose the model without the adapter.")
+        if base.weights:
+            raise UserInputError("An adapter goes on top of the weights as published. Choose those first.")
         return self._adapters.find(base, text)
 
     def plan(self, ref: ModelRef) -> LoadPlan:
         """What has to be fetched before this model answers."""
-        plan = self._files.plan(ref.base)
+        plan = self._files.plan(ref.published)
         if ref.adapter is None:
             return plan
         more = self._own_adapters(ref).plan(ref.adapter)
@@ -101,10 +124,13 @@ class LocalChat:
         if ref.adapter is not None:
             yield from self._own_adapters(ref).fetch(ref.adapter)
         if not self._registry.has(ref.base):
-            yield from self._files.fetch(ref.base)
+            if ref.published != bundled.REF and self._files.folder(ref.published) is None:
+                config = read_config(self._files.describing(ref.published), str(ref))
+                check_published(config, str(ref), self._device())
+            yield from self._files.fetch(ref.published)
             from backends.chat.loading import tensor_count
 
-            total = tensor_count(self._files.present(ref.base))
+            total = tensor_count(self._files.present(ref.published))
             yield Progress("load", 0, total, "tensors")
             self._lease(ref).release()
             yield Progress("load", total, total, "tensors")
@@ -168,14 +194,14 @@ class LocalChat:
         device = self._device()
 
         def loaded() -> Resident:
-            model = load(ref, self._files.present(ref), device)
+            model = load(ref, self._files.present(ref.published), device)
             if self._adapters is not None:
                 model = replace(model, switch=AdapterSwitch(model.model))
             if not self._batching:
                 return Resident(model, None, OFF)
             return resident(model, self._steps, self._free_bytes)
 
-        return self._registry.lease(ref, loaded, lambda: memory_needed(self._files.present(ref), device))
+        return self._registry.lease(ref, loaded, lambda: memory_needed(self._files.present(ref.published), device))
 
     def _adapted(self, base: Resident, ref: ModelRef) -> Resident:
         from backends.chat.loading import load_adapter

@@ -22,9 +22,11 @@ def check_request(messages: tuple[Message, ...], settings: GenerationSettings) -
 
 
 def refuse_adapter(ref: ModelRef, where: str) -> None:
-    """For engines that load no adapter of their own."""
+    """For engines that load models as they are published only."""
     if ref.adapter is not None:
         raise NoBackend(f"Adapters are not loaded {where} in this version. Choose the model without the adapter.")
+    if ref.weights:
+        raise NoBackend(f"Weights are not held in fewer bits {where} in this version. Choose them as published.")
 
 
 def request(

@@ -56,6 +56,22 @@ def test_where_no_adapter_is_loaded_the_chooser_is_off_and_says_why(monkeypatch:
     assert not box.interactive and box.info == "Not on this engine."
 
 
+def test_weights_in_fewer_bits_say_what_they_save_and_what_is_missing_for_more() -> None:
+    page = AdapterPage(FakeRouter())
+    box = page.follow(REF)[1]
+    assert box.choices == [("As published", ""), ("8 bits: saves 130 MB against 16", "int8")]
+    assert box.info == "4 bits need an NVIDIA GPU."
+    held = list(page.hold("int8", REF))[-1]
+    assert held.pinned == replace(REF, weights="int8") and held.weights.value == "int8"
+    assert held.pinned.short == f"tiny-model @ {'c' * 7} int8" and "int8" in chip(held.pinned)
+    assert list(page.hold("", held.pinned))[-1].pinned == REF
+    updates = []
+    with pytest.raises(gr.Error, match="NVIDIA GPU"):
+        for update in page.hold("nf4", REF):
+            updates.append(update)
+    assert updates[-1].weights.value == "" and updates[-1].pinned == gr.skip()
+
+
 def test_the_chip_and_the_lists_name_model_and_adapter() -> None:
     shown = chip(ADAPTED)
     assert "tiny-model" in shown and "polite-lora" in shown and CHAT_LORA.revision in shown
