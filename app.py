@@ -273,7 +273,7 @@ def build(services: Services) -> gr.Blocks:
         card.wire(card_view, shared)
         chat.wire(chat_view, shared)
         battle.wire(battle_view, chat_view, shared)
-        adapter.wire(adapter_view, shared)
+        adapter.wire(adapter_view, chat_view.aside, shared)
         if remote and remote_view:
             remote.wire(remote_view, chat_view, battle_view, shared, demo)
         ChatApi(router).wire()

@@ -60,8 +60,8 @@ class AdapterPage:
         status = gr.HTML("", elem_id="chat-adapter-status")
         return AdapterView(adapter, weights, fetch, status, gr.State(""))
 
-    def wire(self, view: AdapterView, shared: Shared) -> None:
-        """Events only."""
+    def wire(self, view: AdapterView, aside: gr.Accordion, shared: Shared) -> None:
+        """Events only. Opening the settings (`aside`) looks again at what is here by now."""
         quiet = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
         shown = [view.adapter, view.weights, view.fetch, view.status, view.wanted]
         outputs = [shared.pinned, *shown]
@@ -69,7 +69,7 @@ class AdapterPage:
         view.adapter.input(self.choose, [view.adapter, shared.pinned], outputs, **quiet)
         view.fetch.click(self.fetch, [view.wanted, shared.pinned], outputs, **quiet)
         view.weights.input(self.hold, [view.weights, shared.pinned], outputs, **quiet)
-        shared.pinned.change(self.follow, shared.pinned, shown, **quiet)
+        gr.on([shared.pinned.change, aside.expand], self.follow, shared.pinned, shown, **quiet)
 
     def choose(self, text: str | None, pinned: ModelRef | None) -> Iterator[Choice]:
         """Pin the model with this adapter; one that is not here is described first, with its size."""

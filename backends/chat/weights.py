@@ -71,7 +71,7 @@ def offers(folder: Path, config: Mapping[str, Any], device: str) -> tuple[Weight
     inner = _inner_weights(folder)
     if device == "cpu":
         return (
-            WeightsOffer(INT8, "8 bits", saves_bytes=inner, why_not=_why_not_int8()),
+            WeightsOffer(INT8, "8 bits", saves_bytes=inner),
             WeightsOffer(NF4, "4 bits", why_not="4 bits need an NVIDIA GPU and the package bitsandbytes."),
         )
     why = "" if _installed(_PACKAGE) else "Fewer bits on a GPU need the package bitsandbytes, which is not installed."
@@ -108,12 +108,6 @@ def to_int8(model: Any) -> Any:
             if type(layer) is torch.nn.Linear and layer is not head:
                 setattr(parent, name, _int8_class()(layer))
     return model
-
-
-def _why_not_int8() -> str:
-    import torch
-
-    return "" if hasattr(torch, "_weight_int8pack_mm") else "This version of PyTorch cannot multiply 8-bit weights."
 
 
 def _installed(package: str) -> bool:

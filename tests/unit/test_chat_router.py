@@ -152,7 +152,7 @@ def test_building_the_router_and_asking_for_the_engine_loads_no_torch(tmp_path: 
     code = (
         "import sys\nfrom pathlib import Path\nfrom backends.router import build_chat\n"
         f"chat = build_chat(data_dir=Path({str(tmp_path)!r}), endpoint='{ENDPOINT}', chat_model={str(folder)!r})\n"
-        "ref = chat.start_model(); chat.capabilities(ref); name = chat.engine(ref); chat.plan(ref)\n"
+        "ref = chat.start_model(); chat.capabilities(ref); name = chat.engine(ref); chat.plan(ref); chat.weights(ref)\n"
         "heavy = {'torch', 'transformers', 'numpy', 'gguf', 'huggingface_hub', 'spaces'} & set(sys.modules)\n"
         "print(heavy if name == 'CPU' else set())"
     )
