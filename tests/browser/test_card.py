@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from tests.card_services import card_hub, card_services
 from tests.hub_server import HubServer
+from tests.hub_server.hostile_card import CARD
 from tests.hub_server.seed_cards import ADAPTER, MERGE, ROOT
 from tests.serving import served
 
@@ -88,3 +89,23 @@ def test_a_gated_model_says_what_can_be_seen_and_where_to_ask(page: Page, url: s
     expect(page.get_by_role("link", name="Ask for access on the Hub")).to_be_visible()
     expect(page.locator("#card-findings .pg-verdict")).to_contain_text("each user has to be let in")
     expect(page.locator("#card-evaluation")).to_contain_text("not read")
+
+
+def test_a_hostile_card_runs_nothing_and_fetches_nothing(
+    page: Page, url: str, hub: tuple[HubServer, dict[str, str]]
+) -> None:
+    """The page fixture fails on any request to another host; this test looks for what ran, and for what covers."""
+    hub[0].add_model("mallory/storm", {"README.md": CARD.encode(), "config.json": b"{}", '"><img src=x>.bin': b"x"})
+    page.goto(f"{url}?tab=card&model=mallory/storm")
+    expect(page.locator("#card-body")).to_contain_text("The text after the storm is readable.")
+    expect(page.locator("#card-body")).to_contain_text("Still here.")
+    expect(page.locator("#card-tree")).to_contain_text("no model made from it")
+    for link in page.locator("#card-body a").all():
+        assert (link.get_attribute("href") or "#").startswith(("http://", "https://", "mailto:", "#"))
+    page.locator("#card-body #card-click-1").click(no_wait_after=True)
+    assert page.evaluate("window.cardRan") is None
+    held = "script, style, iframe, object, embed, form, input, video, audio, svg, math, link, meta, base, [style], [onerror]"
+    assert page.locator("#card-body .pg-card").locator(held).count() == 0
+    # Nothing lies over the page: the tabs still answer.
+    page.get_by_role("tab", name="Chat").click()
+    expect(page.locator("#chat-text textarea")).to_be_visible()
