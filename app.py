@@ -108,6 +108,7 @@ def build_services(settings: Settings) -> Services:
         remote_url=settings.remote_url,
         remote_token=settings.remote_token,
         local_only=settings.local_only,
+        allow_pickle=settings.allow_pickle,
         catalog=lambda folders: Catalog(
             HubModels(settings.endpoint, settings.token),
             LocalModels((*folders, *image_folders())),

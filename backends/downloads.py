@@ -17,7 +17,7 @@ from backends.hub_client import install_timeouts
 from core.catalog import FileEntry
 from core.chat import LoadPlan, Progress
 from core.errors import AppError, DownloadFailed, HubUnreachable
-from core.files import INDEX, inference_files, weight_files
+from core.files import INDEX, PICKLE_INDEX, inference_files, loadable
 from core.refs import ModelRef
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,14 @@ _DESCRIBING = ("config.json", "tokenizer_config.json", "chat_template.jinja", "c
 class Downloads:
     """Plans and downloads by commit. One download per model at a time; whoever else asks joins it."""
 
-    def __init__(self, endpoint: str, token: str | None = None, cache_dir: Path | None = None) -> None:
-        """`cache_dir` is the hub folder of HF_HOME; None is where huggingface_hub itself looks."""
+    def __init__(
+        self, endpoint: str, token: str | None = None, cache_dir: Path | None = None, *, pickle: bool = False
+    ) -> None:
+        """`cache_dir` is the hub folder of HF_HOME; None is where huggingface_hub itself looks.
+
+        `pickle`: the operator allows weights that exist only so.
+        """
+        self._pickle = pickle
         self._endpoint = endpoint
         self._token = token
         self._cache_dir = cache_dir
@@ -49,8 +55,8 @@ class Downloads:
         if known is not None:
             return snapshot if all((snapshot / entry.path).exists() for entry in known) else None
         names = {path.name for path in snapshot.iterdir() if path.exists()}
-        weights = weight_files(tuple(names))
-        if INDEX in weights and not _index_complete(snapshot / INDEX, names):
+        weights = loadable(tuple(names), pickle=self._pickle)
+        if weights and weights[0] in (INDEX, PICKLE_INDEX) and not _index_complete(snapshot / weights[0], names):
             return None
         return snapshot if weights else None
 
@@ -81,7 +87,7 @@ class Downloads:
         known = self._listed.get(ref)
         if known is None:
             listed = within(LIST_SECONDS, lambda until: self._list(ref))
-            known = self._listed[ref] = inference_files(listed)
+            known = self._listed[ref] = inference_files(listed, pickle=self._pickle)
         return known
 
     def plan(self, ref: ModelRef) -> LoadPlan:

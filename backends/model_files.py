@@ -11,7 +11,7 @@ from backends.revision import Revisions
 from core.catalog import LocalFolder
 from core.chat import LoadPlan, Progress
 from core.errors import DownloadFailed, UnsafeContentError, UserInputError
-from core.files import weight_files
+from core.files import loadable
 from core.refs import ModelRef, shown
 from core.weights import formats_of
 
@@ -19,7 +19,11 @@ from core.weights import formats_of
 class ModelFiles:
     """Finds and fetches. Looking never touches the network; `describing`, `plan` and `fetch` may."""
 
-    def __init__(self, models_dir: Path, own: Sequence[LocalFolder], downloads: Downloads) -> None:
+    def __init__(
+        self, models_dir: Path, own: Sequence[LocalFolder], downloads: Downloads, *, pickle: bool = False
+    ) -> None:
+        """`pickle`: the operator allows weights that exist only so."""
+        self.pickle = pickle
         self._models_dir = models_dir
         self._own = {folder.ref: folder for folder in own}
         self._downloads = downloads
@@ -64,7 +68,7 @@ class ModelFiles:
         return folder
 
 
-def own_folder(path: Path, revisions: Revisions) -> LocalFolder:
+def own_folder(path: Path, revisions: Revisions, *, pickle: bool = False) -> LocalFolder:
     """The model in a folder of the operator, named `local/<folder>` and pinned to its content.
 
     Raises `UserInputError` or `UnsafeContentError` when it is not a model that is loaded here.
@@ -76,11 +80,12 @@ def own_folder(path: Path, revisions: Revisions) -> LocalFolder:
             f"PROVING_CHAT_MODEL: {path} is not a model folder, it has no config.json. Give a folder as transformers' "
             "save_pretrained writes it."
         )
-    if not weight_files(names):
+    if not loadable(names, pickle=pickle):
         if "pickle" in formats_of(names):
             raise UnsafeContentError(
                 f"PROVING_CHAT_MODEL: the weights in {path} exist only as pickle, which can run code when it is loaded. "
-                "Save the model again with save_pretrained, which writes safetensors."
+                "Save the model again with save_pretrained, which writes safetensors, or allow it with "
+                "PROVING_ALLOW_PICKLE=1."
             )
         raise UserInputError(f"PROVING_CHAT_MODEL: {path} has no safetensors weights. Save the model there first.")
     try:

@@ -42,6 +42,10 @@ def folder_revision(folder: Path) -> str:
             value = json.loads((folder / name).read_text(encoding="utf-8"))
             settings[name] = {key: value[key] for key in value if key not in _NOT_CONTENT}
     text = content_revision(folder) + json.dumps(settings, sort_keys=True)
+    if not any(folder.glob("*.safetensors")):
+        # Only where the operator allows them; which tensors are in them is not known without opening them.
+        for path in sorted(folder.glob("pytorch_model*.bin")):
+            text += _digest(path, 0, path.stat().st_size).hex()
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 

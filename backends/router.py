@@ -242,19 +242,22 @@ def build_chat(
     remote_url: str = "",
     remote_token: str = "",
     local_only: bool = False,
+    allow_pickle: bool = False,
     catalog: Callable[[tuple[LocalFolder, ...]], HubCatalog] | None = None,
 ) -> Router:
     """The router with its engines, from plain values; loads no model, no torch, and asks no network.
 
     `catalog` makes the catalogue from the folders of this machine; without it the Hub's own is made. With `local_only`
-    there is no remote engine, whatever `remote_url` says.
+    there is no remote engine, whatever `remote_url` says. With `allow_pickle` weights that exist only so are loaded.
     """
     target = None if local_only else target_of(remote_url, remote_token)
     models_dir = data_dir / "models"
-    start, own = _start_of(chat_model, models_dir)
+    # On ZeroGPU never: what is placed there is loaded before anybody could see that it is pickle.
+    allow_pickle = allow_pickle and not zero_gpu
+    start, own = _start_of(chat_model, models_dir, allow_pickle)
     folders = (*own, *_bundled_folder(models_dir))
-    downloads = Downloads(endpoint, token)
-    files = ModelFiles(models_dir, own, downloads)
+    downloads = Downloads(endpoint, token, pickle=allow_pickle)
+    files = ModelFiles(models_dir, own, downloads, pickle=allow_pickle)
     models = (catalog or _catalog(endpoint, token))(folders)
     if zero_gpu:
         backend = _zero_gpu(files, orphan_seconds)
@@ -272,14 +275,14 @@ def build_chat(
     )
 
 
-def _start_of(chat_model: str, models_dir: Path) -> tuple[ModelRef | str, tuple[LocalFolder, ...]]:
+def _start_of(chat_model: str, models_dir: Path, pickle: bool) -> tuple[ModelRef | str, tuple[LocalFolder, ...]]:
     if not chat_model:
         return (bundled.REF if _bundled_folder(models_dir) else HUB_MODEL), ()
     if remote_name(chat_model) is not None:
         return chat_model, ()
     path = Path(chat_model).expanduser()
     if path.is_absolute() or chat_model.startswith(".") or path.is_dir():
-        own = own_folder(path, Revisions(models_dir))
+        own = own_folder(path, Revisions(models_dir), pickle=pickle)
         return own.ref, (own,)
     repo_id, revision = split_model(chat_model)
     if repo_id == bundled.REF.repo_id and revision in ("", bundled.REVISION):

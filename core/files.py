@@ -12,6 +12,9 @@ from core.weights import weights_format
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
+PICKLE_WHOLE = "pytorch_model.bin"
+PICKLE_INDEX = "pytorch_model.bin.index.json"
+PICKLE_SHARD = re.compile(r"pytorch_model-(\d{5})-of-(\d{5})\.bin")
 # Everything transformers may read besides the weights. Exact names: a repository may hold any other JSON.
 _SETTINGS = frozenset(
     {
@@ -37,13 +40,14 @@ _SETTINGS = frozenset(
 )
 
 
-def inference_files(files: Sequence[FileEntry]) -> tuple[FileEntry, ...]:
+def inference_files(files: Sequence[FileEntry], *, pickle: bool = False) -> tuple[FileEntry, ...]:
     """The files to fetch: settings and tokenizer first, then the safetensors weights, whole or in shards.
 
-    Raises `UnsafeContentError` when the weights exist only as pickle and `UserInputError` when there are none to load.
+    Raises `UnsafeContentError` when the weights exist only as pickle, unless the operator allows `pickle`, and
+    `UserInputError` when there are none to load.
     """
     by_path = {entry.path: entry for entry in files}
-    weights = weight_files(tuple(by_path))
+    weights = loadable(tuple(by_path), pickle=pickle)
     if not weights:
         raise _no_weights(tuple(by_path))
     settings = [path for path in sorted(by_path) if is_setting(path)]
@@ -65,6 +69,19 @@ def weight_files(paths: Sequence[str]) -> tuple[str, ...]:
     return (INDEX, *shards) if shards else ()
 
 
+def pickle_files(paths: Sequence[str]) -> tuple[str, ...]:
+    """The one set of pickle files that transformers would load: `pytorch_model.bin`, else all shards with their index."""
+    if PICKLE_WHOLE in paths:
+        return (PICKLE_WHOLE,)
+    shards = sorted(path for path in paths if PICKLE_SHARD.fullmatch(path))
+    return (PICKLE_INDEX, *shards) if shards and PICKLE_INDEX in paths else ()
+
+
+def loadable(paths: Sequence[str], *, pickle: bool) -> tuple[str, ...]:
+    """The weights that are loaded: safetensors where there are any, else pickle where the operator allows it."""
+    return weight_files(paths) or (pickle_files(paths) if pickle else ())
+
+
 def _no_weights(paths: Sequence[str]) -> UnsafeContentError | UserInputError:
     formats = {found for path in paths if (found := weights_format(path))}
     if "safetensors" in formats:
@@ -75,7 +92,7 @@ def _no_weights(paths: Sequence[str]) -> UnsafeContentError | UserInputError:
     if "pickle" in formats:
         return UnsafeContentError(
             "The weights of this model exist only as pickle files, which can run code when they are loaded. Choose a "
-            "model with safetensors weights; there is no override in this version."
+            "model with safetensors weights. Only the operator can allow pickle (PROVING_ALLOW_PICKLE=1)."
         )
     if formats:
         names = ", ".join(sorted(formats))

@@ -57,6 +57,11 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("PROVING_LOCAL_ONLY", "0", "1: no prompt ever leaves this machine; every remote engine is refused."),
     Variable(
+        "PROVING_ALLOW_PICKLE",
+        "0",
+        "1: chat models whose weights exist only as pickle are loaded too; logged, and shown on the chip. Not on ZeroGPU.",
+    ),
+    Variable(
         "PROVING_REMOTE_URL",
         "",
         "Remote chat engine: URL of an OpenAI-compatible server, or an Inference Provider's name. Offered, never fallen "
@@ -122,6 +127,7 @@ class Settings:
     chat_model: str = ""
     image_model: str = ""
     local_only: bool = False
+    allow_pickle: bool = False
     remote_url: str = ""
     remote_token: str = ""
     remote_image_url: str = ""
@@ -171,6 +177,7 @@ class Settings:
             chat_model=env.get("PROVING_CHAT_MODEL", "").strip(),
             image_model=env.get("PROVING_IMAGE_MODEL", "").strip(),
             local_only=_switch("PROVING_LOCAL_ONLY", env),
+            allow_pickle=_switch("PROVING_ALLOW_PICKLE", env),
             remote_url=env.get("PROVING_REMOTE_URL", "").strip(),
             remote_token=env.get("PROVING_REMOTE_TOKEN", "").strip(),
             remote_image_url=env.get("PROVING_REMOTE_IMAGE_URL", "").strip(),

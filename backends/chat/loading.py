@@ -17,7 +17,7 @@ from backends.chat.weights import check_published, gpu_arguments, to_int8
 from backends.loading_lock import LOADING, load_alone
 from backends.revision import tensor_headers
 from core.errors import AppError, BackendError, NoBackend, OutOfMemory
-from core.files import weight_files
+from core.files import loadable, weight_files
 from core.refs import ModelRef, shown
 
 log = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _TIMED_SECONDS = 0.5
 
 def weight_bytes(folder: Path) -> int:
     """Size of the weights on disk."""
-    names = weight_files([path.name for path in folder.iterdir()])
+    names = loadable([path.name for path in folder.iterdir()], pickle=True)
     return sum((folder / name).stat().st_size for name in names)
 
 
@@ -47,23 +47,30 @@ def memory_needed(folder: Path, device: str) -> int:
     return int(weight_bytes(folder) * (2 if device == "cpu" else 1) * 1.1)
 
 
-def load(ref: ModelRef, folder: Path, device: str, *, move: bool = True) -> LoadedModel:
+def load(ref: ModelRef, folder: Path, device: str, *, move: bool = True, pickle: bool = False) -> LoadedModel:
     """Load the model of `folder`; raises `BackendError` or `UnsafeContentError` with what to do.
 
-    Without `move` it stays in the processor's memory, in the dtype of `device`.
+    Without `move` it stays in the processor's memory, in the dtype of `device`. Weights that exist only as `pickle` are
+    loaded only when the operator allows it, and even then without running code: PyTorch takes tensors from them and
+    refuses the rest.
     """
+    pickled = pickle and not weight_files([path.name for path in folder.iterdir()])
+    if pickled:
+        log.warning("%s is loaded from pickle files, which PROVING_ALLOW_PICKLE allows", ref)
     name = str(ref)
     config = read_config(folder, name)
     check_config(config, name)
     try:
-        return load_alone(lambda: _load(ref, folder, device, config, move))
+        return load_alone(lambda: _load(ref, folder, device, config, move, pickled))
     except AppError:
         raise
     except Exception as error:
         raise _translated(error, name, config) from error
 
 
-def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any], move: bool) -> LoadedModel:
+def _load(
+    ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any], move: bool, pickled: bool
+) -> LoadedModel:
     with LOADING:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -83,7 +90,8 @@ def _load(ref: ModelRef, folder: Path, device: str, config: Mapping[str, Any], m
     model = AutoModelForCausalLM.from_pretrained(
         folder,
         dtype=getattr(torch, dtype),
-        use_safetensors=True,
+        use_safetensors=not pickled,
+        weights_only=True,
         trust_remote_code=False,
         local_files_only=True,
         **(gpu_arguments(ref.weights, device) if ref.weights and device != "cpu" else {}),

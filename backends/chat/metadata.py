@@ -11,6 +11,7 @@ from backends import bundled
 from backends.model_files import ModelFiles
 from core.chat import Capabilities
 from core.errors import NoBackend, UnsafeContentError
+from core.files import pickle_files, weight_files
 from core.refs import ModelRef, shown
 
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
@@ -61,6 +62,12 @@ def capabilities_of(folder: Path, name: str) -> Capabilities:
     notes = []
     if config.get("auto_map"):
         notes.append("The repository brings code of its own. It is not run; transformers' own implementation is used.")
+    names = [path.name for path in folder.iterdir()]
+    if pickle_files(names) and not weight_files(names):
+        notes.append(
+            "Its weights are pickle files, which can run code when they are loaded. The operator allows them "
+            "(PROVING_ALLOW_PICKLE)."
+        )
     template = has_chat_template(folder)
     if not template:
         notes.append("This model has no chat template: it continues your text instead of answering it.")

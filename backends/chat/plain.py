@@ -194,7 +194,7 @@ class LocalChat:
         device = self._device()
 
         def loaded() -> Resident:
-            model = load(ref, self._files.present(ref.published), device)
+            model = load(ref, self._files.present(ref.published), device, pickle=self._files.pickle)
             if self._adapters is not None:
                 model = replace(model, switch=AdapterSwitch(model.model))
             if not self._batching:

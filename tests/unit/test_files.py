@@ -43,6 +43,18 @@ def test_pickle_alone_is_refused_as_unsafe(name: str) -> None:
         chosen("config.json", name)
 
 
+def test_pickle_is_taken_only_where_it_is_allowed_and_nothing_better_is_there() -> None:
+    def allowed(*paths: str) -> list[str]:
+        return [entry.path for entry in inference_files([FileEntry(path, 1) for path in paths], pickle=True)]
+
+    shards = ["pytorch_model.bin.index.json", "pytorch_model-00001-of-00002.bin", "pytorch_model-00002-of-00002.bin"]
+    assert allowed(*CLUTTER, "config.json") == ["config.json", "pytorch_model.bin"]
+    assert allowed(*shards, "config.json") == ["config.json", *shards]
+    assert allowed(*CLUTTER, "config.json", "model.safetensors") == ["config.json", "model.safetensors"]
+    with pytest.raises(UnsafeContentError, match="PROVING_ALLOW_PICKLE=1"):
+        allowed("config.json", "weights.ckpt")
+
+
 @pytest.mark.parametrize(
     ("paths", "says"),
     [
