@@ -9,10 +9,12 @@ import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 from uuid import uuid4
 
 from core import errors
 from core.errors import AppError, BackendError, GenerationFailed, QuotaExceeded
+from core.refs import ModelRef
 
 # How long a worker may be silent: between two yields it does not hear that its generator was closed.
 BATCH_SECONDS = 0.07
@@ -62,6 +64,76 @@ def charged(seconds: int) -> int:
     from spaces.zero.config import get_config
 
     return round(seconds * float(get_config()["duration_factor"]))
+
+
+class OnDevice(Protocol):
+    """A model in memory, and where: "cpu" or "cuda"."""
+
+    @property
+    def device(self) -> str: ...
+
+
+M = TypeVar("M", bound=OnDevice)
+S = TypeVar("S")
+
+
+class Models(Generic[M, S]):
+    """The models of one engine: placed on the GPU before the launch, or chosen later and waiting in this process.
+
+    It stands in a module, because workers are forked and inherit what is there.
+    """
+
+    def __init__(self, load: Callable[[ModelRef, Path], M], moved: Callable[[M], M], most_later: int) -> None:
+        """`load` brings a model into the processor's memory, `moved` to the device of the thread that calls it.
+
+        Of those that were chosen after the launch `most_later` are kept.
+        """
+        self._load, self._moved, self._most_later = load, moved, most_later
+        self.models: dict[tuple[str, str], M] = {}
+        # `spaces` deletes files of the Hub's cache that it has packed, so what is asked of them later is kept.
+        self._placed: dict[tuple[str, str], tuple[Path, S]] = {}
+        self._lock = threading.Lock()
+        # Never held by the process that forks.
+        self._in_worker = threading.Lock()
+
+    def place(self, ref: ModelRef, folder: Path, size: S) -> None:
+        """Put a model on the GPU for every worker to inherit. On ZeroGPU only before the launch, in the main thread."""
+        key = (ref.repo_id, ref.revision)
+        self.models[key] = self._moved(self._load(ref, folder))
+        self._placed[key] = (folder, size)
+
+    def placed(self, ref: ModelRef) -> tuple[Path, S] | None:
+        """The folder of a placed model and its size; None for every other."""
+        return self._placed.get((ref.repo_id, ref.revision))
+
+    def has(self, ref: ModelRef) -> bool:
+        """Whether the model is in this process."""
+        return (ref.repo_id, ref.revision) in self.models
+
+    def here(self, ref: ModelRef, folder: Path) -> M:
+        """The model in this process, for the workers that are forked from now on."""
+        key = (ref.repo_id, ref.revision)
+        with self._lock:
+            found = self.models.get(key)
+            if found is None:
+                later = [known for known, model in self.models.items() if model.device == "cpu"]
+                for known in later[: max(0, len(later) - self._most_later + 1)]:
+                    del self.models[known]
+                found = self.models[key] = self._load(ref, folder)
+            return found
+
+    def in_worker(self, ref: ModelRef, folder: Path) -> M:
+        """The model on the GPU: placed, or moved there now and kept for this worker's next call."""
+        key = (ref.repo_id, ref.revision)
+        with self._in_worker:
+            # A worker may be older than the model, and does not see what this module learned since.
+            found = self.models.get(key) or self._load(ref, folder)
+            # In the thread that calls: on ZeroGPU only the main thread, and workers, know the device.
+            if found.device != device():
+                found = self._moved(found)
+            if on_zero_gpu():
+                self.models[key] = found
+            return found
 
 
 def in_visitors_name(work: Callable[[], object], name: str) -> threading.Thread:

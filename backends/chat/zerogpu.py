@@ -39,12 +39,6 @@ _READ_BYTES = 3e11
 _PREFILL_TOKENS = 4000
 # Models that were chosen after the launch are kept in the processor's memory, so many of them.
 _MOST_WAITING = 2
-_MODELS: dict[tuple[str, str], LoadedModel] = {}
-# The folder and the size of the weights of what was placed: `spaces` deletes files of the Hub's cache that it has packed.
-_PLACED: dict[tuple[str, str], tuple[Path, int]] = {}
-_PLACING = threading.Lock()
-# Never held by the process that forks.
-_IN_WORKER = threading.Lock()
 _TURNS = Turns()
 Piece = tuple[int, str, str, int]
 
@@ -63,13 +57,26 @@ class Job:
     stop: str
 
 
+def _loaded(ref: ModelRef, folder: Path) -> LoadedModel:
+    """The model in the processor's memory, in the dtype of the device it will be moved to."""
+    from backends.chat.loading import load
+
+    return load(ref, folder, zerogpu.device(), move=False)
+
+
+def _moved(loaded: LoadedModel) -> LoadedModel:
+    device = zerogpu.device()
+    return replace(loaded, model=loaded.model.to(device), device=device)
+
+
+_MODELS: zerogpu.Models[LoadedModel, int] = zerogpu.Models(_loaded, _moved, _MOST_WAITING)
+
+
 def place(ref: ModelRef, folder: Path) -> None:
     """Put a model on the GPU for every worker to inherit. On ZeroGPU only before the launch, in the main thread."""
     from backends.chat.loading import weight_bytes
 
-    key = (ref.repo_id, ref.revision)
-    _MODELS[key] = _moved(_loaded(ref, folder))
-    _PLACED[key] = (folder, weight_bytes(folder))
+    _MODELS.place(ref, folder, weight_bytes(folder))
 
 
 def seconds_needed(jobs: Sequence[Job]) -> int:
@@ -149,7 +156,9 @@ class _Pipe:
 
         job = self._job
         try:
-            loaded = _in_worker(ModelRef(job.repo_id, job.revision), Path(job.folder))
+            loaded = _MODELS.in_worker(ModelRef(job.repo_id, job.revision), Path(job.folder))
+            # A lock may have been held by another thread at the moment of the fork.
+            loaded = replace(loaded, lock=threading.Lock())
             settings = GenerationSettings(**{**job.settings, "stop": tuple(job.settings["stop"])})
             self._tell("end", decode(loaded, list(job.prompt), settings, self, _TURNS))
         except AppError as error:
@@ -186,7 +195,7 @@ class ZeroGpuChat:
     def plan(self, ref: ModelRef) -> LoadPlan:
         """What has to be fetched before this model answers."""
         refuse_adapter(ref, NOT_HERE)
-        if placed := _PLACED.get((ref.repo_id, ref.revision)):
+        if placed := _MODELS.placed(ref):
             return LoadPlan(ref, ready=True, source=str(placed[0]))
         return self._files.plan(ref)
 
@@ -201,10 +210,10 @@ class ZeroGpuChat:
     def prepare(self, ref: ModelRef) -> Iterator[Progress]:
         """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
         refuse_adapter(ref, NOT_HERE)
-        if (ref.repo_id, ref.revision) not in _MODELS:
+        if not _MODELS.has(ref):
             yield from self._files.fetch(ref)
             yield Progress("load")
-            _waiting(ref, self._files.present(ref))
+            _MODELS.here(ref, self._files.present(ref))
         yield Progress("ready")
 
     def gpu_seconds(self, requests: Sequence[ChatRequest]) -> int | None:
@@ -213,7 +222,7 @@ class ZeroGpuChat:
         for ref, messages, settings in requests:
             if ref.adapter is not None or not self.plan(ref).ready:
                 return None
-            placed = _PLACED.get((ref.repo_id, ref.revision))
+            placed = _MODELS.placed(ref)
             folder = placed[0] if placed else self._files.folder(ref)
             if folder is None:
                 return None
@@ -235,10 +244,10 @@ class ZeroGpuChat:
             check_request(messages, settings)
         work: list[tuple[Job, BufferedAnswer, StopFlag]] = []
         for ref, messages, settings in requests:
-            placed = _PLACED.get((ref.repo_id, ref.revision))
+            placed = _MODELS.placed(ref)
             folder = placed[0] if placed else self._files.present(ref)
             prompt, answer = request(
-                _waiting(ref, folder),
+                _MODELS.here(ref, folder),
                 messages,
                 settings,
                 backend=self.name,
@@ -258,7 +267,7 @@ class ZeroGpuChat:
     ) -> Job:
         from backends.chat.loading import weight_bytes
 
-        placed = _PLACED.get((ref.repo_id, ref.revision))
+        placed = _MODELS.placed(ref)
         size = placed[1] if placed else weight_bytes(folder)
         return Job(ref.repo_id, ref.revision, str(folder), prompt, asdict(settings), size, placed is not None, stop)
 
@@ -317,43 +326,3 @@ def _end_with(answer: BufferedAnswer, error: AppError) -> None:
         raise error
 
     run(answer, raised)
-
-
-def _loaded(ref: ModelRef, folder: Path) -> LoadedModel:
-    """The model in the processor's memory, in the dtype of the device it will be moved to."""
-    from backends.chat.loading import load
-
-    return load(ref, folder, zerogpu.device(), move=False)
-
-
-def _moved(loaded: LoadedModel) -> LoadedModel:
-    # In the thread that calls: on ZeroGPU only the main thread, and workers, know the device.
-    device = zerogpu.device()
-    return replace(loaded, model=loaded.model.to(device), device=device)
-
-
-def _waiting(ref: ModelRef, folder: Path) -> LoadedModel:
-    """The model in this process: its tokenizer, and weights for the workers that are forked from now on."""
-    key = (ref.repo_id, ref.revision)
-    with _PLACING:
-        found = _MODELS.get(key)
-        if found is None:
-            later = [known for known, model in _MODELS.items() if model.device == "cpu"]
-            for known in later[: max(0, len(later) - _MOST_WAITING + 1)]:
-                del _MODELS[known]
-            found = _MODELS[key] = _loaded(ref, folder)
-        return found
-
-
-def _in_worker(ref: ModelRef, folder: Path) -> LoadedModel:
-    """The model on the GPU: placed, or moved there now and kept for this worker's next call."""
-    key = (ref.repo_id, ref.revision)
-    with _IN_WORKER:
-        # A worker may be older than the model, and does not see what this module learned since.
-        found = _MODELS.get(key) or _loaded(ref, folder)
-        if found.device != zerogpu.device():
-            found = _moved(found)
-        if zerogpu.on_zero_gpu():
-            _MODELS[key] = found
-    # A lock may have been held by another thread at the moment of the fork.
-    return replace(found, lock=threading.Lock())

@@ -48,12 +48,6 @@ _ENCODE_SECONDS = 0.4
 _DECODE_SECONDS_PER_PIXEL = 4e-7
 # Pipelines that were chosen after the launch are kept in the processor's memory, so many of them.
 _MOST_WAITING = 1
-_PIPELINES: dict[tuple[str, str], LoadedPipeline] = {}
-# The folder and the sizes of the parts of what was placed: `spaces` deletes files of the Hub's cache that it has packed.
-_PLACED: dict[tuple[str, str], tuple[Path, Sizes]] = {}
-_PLACING = threading.Lock()
-# Never held by the process that forks.
-_IN_WORKER = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +69,22 @@ class Job:
     stop: str
 
 
+def _loaded(ref: ModelRef, folder: Path) -> LoadedPipeline:
+    """The pipeline in the processor's memory, in the dtype of the device it will be moved to."""
+    return load(ref, folder, zerogpu.device(), None, move=False)
+
+
+def _moved(loaded: LoadedPipeline) -> LoadedPipeline:
+    device = zerogpu.device()
+    return LoadedPipeline(loaded.ref, loaded.base.to(device), loaded.facts, loaded.dtype, device)
+
+
+_PIPELINES: zerogpu.Models[LoadedPipeline, Sizes] = zerogpu.Models(_loaded, _moved, _MOST_WAITING)
+
+
 def place(ref: ModelRef, folder: Path) -> None:
     """Put a pipeline on the GPU for every worker to inherit. On ZeroGPU only before the launch, in the main thread."""
-    key = (ref.repo_id, ref.revision)
-    _PIPELINES[key] = _moved(_loaded(ref, folder))
-    _PLACED[key] = (folder, _sizes(folder))
+    _PIPELINES.place(ref, folder, _sizes(folder))
 
 
 def seconds_needed(job: Job) -> int:
@@ -163,7 +168,7 @@ class _Told(RunningDrawing):
 
 def _work(job: Job, drawing: _Told) -> None:
     try:
-        loaded = _in_worker(ModelRef(job.repo_id, job.revision), Path(job.folder))
+        loaded = _PIPELINES.in_worker(ModelRef(job.repo_id, job.revision), Path(job.folder))
         draw_all(loaded, drawing, sources_of(job.settings), job.attached, backend=NAME)
         drawing.news.put(("end", None))
     except AppError as error:
@@ -200,10 +205,10 @@ class ZeroGpuImages(LocalImages):
 
     def prepare(self, ref: ModelRef) -> Iterator[Progress]:
         """Fetch and load the model, saying how far it is; the last item has stage "ready"."""
-        if (ref.repo_id, ref.revision) not in _PIPELINES:
+        if not _PIPELINES.has(ref):
             yield from self._files.fetch(ref)
             yield Progress("load")
-            _waiting(ref, self._files.present(ref))
+            _PIPELINES.here(ref, self._files.present(ref))
         yield Progress("ready")
 
     def gpu_seconds(self, ref: ModelRef, settings: ImageSettings) -> int | None:
@@ -217,7 +222,7 @@ class ZeroGpuImages(LocalImages):
         flag = self._line.flag(drawing)
         try:
             if not drawing.stop_wanted:
-                _waiting(ref, self._files.present(ref))
+                _PIPELINES.here(ref, self._files.present(ref))
                 total = drawing.step.total
                 job = self._job(ref, drawing.settings, attached, drawing.asked, total, flag.path)
                 self._follow(job, drawing)
@@ -251,7 +256,7 @@ class ZeroGpuImages(LocalImages):
         self, ref: ModelRef, settings: ImageSettings, attached: Attached, asked: float, total: int, stop: str
     ) -> Job:
         folder = self._files.present(ref)
-        placed = _PLACED.get((ref.repo_id, ref.revision))
+        placed = _PIPELINES.placed(ref)
         sizes = placed[1] if placed else _sizes(folder)
         return Job(
             ref.repo_id, ref.revision, str(folder), settings, attached, asked, total, sizes, placed is not None, stop
@@ -279,7 +284,7 @@ class _PlacedFiles(ImageFiles):
         return self._placed(ref) or self._files.present(ref)
 
     def _placed(self, ref: ModelRef) -> Path | None:
-        placed = _PLACED.get((ref.repo_id, ref.revision))
+        placed = _PIPELINES.placed(ref)
         return placed[0] if placed else None
 
 
@@ -319,40 +324,3 @@ class _AtOnce(Line):
 
 def _sizes(folder: Path) -> Sizes:
     return tuple(sorted(memory.part_sizes(folder, "cuda").items()))
-
-
-def _loaded(ref: ModelRef, folder: Path) -> LoadedPipeline:
-    """The pipeline in the processor's memory, in the dtype of the device it will be moved to."""
-    return load(ref, folder, zerogpu.device(), None, move=False)
-
-
-def _moved(loaded: LoadedPipeline) -> LoadedPipeline:
-    # In the thread that calls: on ZeroGPU only the main thread, and workers, know the device.
-    device = zerogpu.device()
-    return LoadedPipeline(loaded.ref, loaded.base.to(device), loaded.facts, loaded.dtype, device)
-
-
-def _waiting(ref: ModelRef, folder: Path) -> LoadedPipeline:
-    """The pipeline in this process, for the workers that are forked from now on."""
-    key = (ref.repo_id, ref.revision)
-    with _PLACING:
-        found = _PIPELINES.get(key)
-        if found is None:
-            later = [known for known, pipeline in _PIPELINES.items() if pipeline.device == "cpu"]
-            for known in later[: max(0, len(later) - _MOST_WAITING + 1)]:
-                del _PIPELINES[known]
-            found = _PIPELINES[key] = _loaded(ref, folder)
-        return found
-
-
-def _in_worker(ref: ModelRef, folder: Path) -> LoadedPipeline:
-    """The pipeline on the GPU: placed, or moved there now and kept for this worker's next call."""
-    key = (ref.repo_id, ref.revision)
-    with _IN_WORKER:
-        # A worker may be older than the model, and does not see what this module learned since.
-        found = _PIPELINES.get(key) or _loaded(ref, folder)
-        if found.device != zerogpu.device():
-            found = _moved(found)
-        if zerogpu.on_zero_gpu():
-            _PIPELINES[key] = found
-        return found

@@ -163,7 +163,7 @@ def _plain(asked: Asked) -> Engine:
 
 def _zerogpu(asked: Asked) -> Engine:
     """ZeroGPU's code off ZeroGPU, where its decorator does nothing."""
-    asked.patch.setattr(zerogpu, "_MODELS", {})
+    asked.patch.setattr(zerogpu._MODELS, "models", {})
     pipes: list[zerogpu._Pipe] = []
 
     class Pipe(zerogpu._Pipe):

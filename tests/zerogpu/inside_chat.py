@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +21,7 @@ from core.refs import ModelRef
 from tests.markov_model import make_markov_model
 from tests.serving import wait_until
 from tests.tiny_models import make_tiny_chat_model
+from tests.zerogpu.crossing import check_plain, crossing
 from tests.zerogpu.device_api import DeviceApi, Refusal
 from tests.zerogpu.emulation import launched
 
@@ -124,9 +124,8 @@ class Said:
 def test_a_model_chosen_after_the_launch_answers_in_a_worker_that_is_older_than_it(
     chat: ZeroGpuChat, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        engine, "_MODELS", {key: known for key, known in engine._MODELS.items() if known.device == "cuda"}
-    )
+    placed = {key: known for key, known in engine._MODELS.models.items() if known.device == "cuda"}
+    monkeypatch.setattr(engine._MODELS, "models", placed)
     heard(chat.start(PLACED, ASKED, GenerationSettings(temperature=0, max_new_tokens=2)))
     assert [step.stage for step in by_a_handler(lambda: list(chat.prepare(LATER)))][-1] == "ready"
     answer = by_a_handler(lambda: chat.start(LATER, ASKED, GREEDY))
@@ -206,20 +205,9 @@ def test_the_time_follows_from_the_model_the_prompt_and_the_new_tokens() -> None
 
 
 def test_what_crosses_is_plain(chat: ZeroGpuChat, monkeypatch: pytest.MonkeyPatch) -> None:
-    crossed: list[object] = []
-    write = engine.write
-
-    def watched(jobs: object):
-        crossed.append(jobs)
-        for batch in write(jobs):
-            crossed.append(batch)
-            yield batch
-
-    monkeypatch.setattr(engine, "write", watched)
+    crossed = crossing(engine, "write", monkeypatch)
     heard(chat.start(PLACED, ASKED, GenerationSettings(temperature=0, max_new_tokens=30)))
-    assert len(crossed) >= 2
-    for thing in crossed:
-        assert pickle.loads(pickle.dumps(thing)) == thing
+    check_plain(crossed)
 
 
 def test_a_quota_that_is_used_up_is_said_with_what_to_change(chat: ZeroGpuChat, device_api: DeviceApi) -> None:

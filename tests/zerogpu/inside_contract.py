@@ -64,7 +64,7 @@ test_chat_engine.Gate = ForkedGate  # type: ignore[misc]
 
 
 def _forked(asked: Asked) -> Engine:
-    asked.patch.setattr(zerogpu, "_MODELS", {})
+    asked.patch.setattr(zerogpu._MODELS, "models", {})
     backend = ZeroGpuChat(model_files(_gated_decoding(asked)), orphan_seconds=asked.orphan_seconds)
     # The flag that ends an answer in its worker is set by the cancel itself.
     return Engine(backend, asked.gate)

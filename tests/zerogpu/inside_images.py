@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,6 +25,7 @@ from core.images import ImageSettings, Picture, Step
 from core.protocols import Drawing
 from core.recipe import recipe_in
 from tests.zerogpu import violations
+from tests.zerogpu.crossing import check_plain, crossing
 from tests.zerogpu.device_api import DeviceApi, Refusal
 from tests.zerogpu.emulation import launched
 
@@ -181,21 +181,9 @@ def test_the_time_follows_from_steps_size_and_batch() -> None:
 
 
 def test_what_crosses_is_plain(images: ImageRouter, monkeypatch: pytest.MonkeyPatch) -> None:
-    crossed: list[object] = []
-    draw = engine.draw
-
-    def watched(job: Job):
-        crossed.append(job)
-        for batch in draw(job):
-            crossed.append(batch)
-            yield batch
-
-    monkeypatch.setattr(engine, "draw", watched)
+    crossed = crossing(engine, "draw", monkeypatch)
     finished(images.start(images.start_model(), replace(FAST, image=picture("green"), strength=0.9)))
-    assert len(crossed) >= 2
-    for thing in crossed:
-        assert pickle.loads(pickle.dumps(thing)) == thing
-        assert b"PIL" not in pickle.dumps(thing) and b"torch" not in pickle.dumps(thing)[:40]
+    check_plain(crossed)
 
 
 def test_a_quota_that_is_used_up_is_said_with_what_to_change(images: ImageRouter, device_api: DeviceApi) -> None:
