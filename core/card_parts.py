@@ -169,6 +169,15 @@ class BoardEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """When the card and the weights of a commit were last changed, as ISO 8601; None where there is no such file."""
+
+    card: str | None
+    weights: str | None
+    file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Sized:
     """A quantised child's file that would fit here."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from core.card_parts import Ancestor, Discussion, Lineage, Publisher
+from core.card_parts import Ancestor, Changed, Discussion, Lineage, Publisher
 from core.catalog import Finding, ModelCard
 from core.licenses import display_name, license_of
 from core.lineage import chain_of, parents_of, stricter, strictest
@@ -60,7 +60,7 @@ def lineage_findings(card: ModelCard, lineage: Lineage | str | None) -> Iterator
         yield Finding("lineage-partial", "info", lineage.problem, source)
 
 
-def record_findings(card: ModelCard) -> Iterator[Finding]:
+def record_findings(card: ModelCard, successors: tuple[str, ...] = ()) -> Iterator[Finding]:
     """The Hub's scan, audience, successors, and whether main has moved on."""
     at = card.revision[:7]
     scan = card.record.scan
@@ -89,11 +89,26 @@ def record_findings(card: ModelCard) -> Iterator[Finding]:
         yield Finding("not-for-all", "medium", sentence, f"README.md, tags @ {at}")
     successor = successor_of(card.metadata)
     if successor:
-        sentence = f"The author names {successor} as the newer version. Check it before choosing this one."
+        last = successors[-1] if successors else successor
+        further = f", which in turn was followed by {last}" if last != successor else ""
+        sentence = f"The author names {successor} as the newer version{further}. Check it before choosing this one."
         yield Finding("superseded", "medium", sentence, f"README.md, new_version @ {at}")
     if card.main_moved:
         sentence = f"main has moved on to {card.main_moved[:7]} since this commit. History shows what changed."
         yield Finding("main-moved", "low", sentence, "the Hub's refs")
+
+
+def age_findings(card: ModelCard, changed: Changed | str | None) -> Iterator[Finding]:
+    """A card that was not touched when the weights were. None: not asked, which only a page within its requests is."""
+    if isinstance(changed, str):
+        sentence = f"Whether the card is older than the weights could not be checked. {changed}"
+        yield Finding("card-age-unchecked", "info", sentence, "the Hub's list of files")
+    elif changed and changed.card and changed.weights and changed.card[:10] < changed.weights[:10]:
+        sentence = (
+            f"The card was last changed on {changed.card[:10]}, the weights on {changed.weights[:10]} "
+            f"({shown(changed.file or '')}): it may describe another version of the model."
+        )
+        yield Finding("card-older", "medium", sentence, f"the Hub's list of files @ {card.revision[:7]}")
 
 
 def publisher_findings(

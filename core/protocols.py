@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from core.card_parts import (
     BoardEntry,
+    Changed,
     Children,
     Difference,
     Discussion,
@@ -267,6 +268,14 @@ class CardDetails(Protocol):
 
     def difference(self, repo_id: str, before: str, after: str) -> Difference:
         """What changed from one commit to another, in the card and in the files."""
+        ...
+
+    def changed(self, ref: ModelRef) -> Changed | None:
+        """When card and weights were last changed; None for a model that came with the app."""
+        ...
+
+    def successors(self, card: ModelCard) -> tuple[str, ...]:
+        """The newer versions that cards name one after another, the newest last."""
         ...
 
     def header(self, ref: ModelRef, path: str) -> Header:

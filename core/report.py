@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from core.card_checks import config_findings, text_findings, text_unread
-from core.card_parts import Discussion, Lineage, Publisher
+from core.card_parts import Changed, Discussion, Lineage, Publisher
 from core.card_sections import Section, sections_of
 from core.catalog import Finding, ModelCard
 from core.evaluation_checks import evaluation_findings
 from core.evaluations import Check, Evaluation, evaluations_of
 from core.licenses import license_of
 from core.lineage import stricter, strictest
-from core.origin_checks import lineage_findings, publisher_findings, record_findings
+from core.origin_checks import age_findings, lineage_findings, publisher_findings, record_findings
 
 Answer = Literal["yes", "conditions", "no", "unclear"]
 _ORDER = ("high", "medium", "low", "info")
@@ -48,6 +48,8 @@ class Known:
     publisher: Publisher | str | None = None
     discussions: tuple[Discussion, ...] | str | None = None
     checks: tuple[Check, ...] | str | None = None
+    changed: Changed | str | None = None
+    successors: tuple[str, ...] | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def report_of(card: ModelCard, known: Known | None = None) -> Report:
     found = [
         *card.findings,
         *lineage_findings(card, known.lineage),
-        *record_findings(card),
+        *record_findings(card, known.successors if isinstance(known.successors, tuple) else ()),
+        *age_findings(card, known.changed),
         *publisher_findings(card, known.publisher, known.discussions),
         *text_findings(card, sections),
         *config_findings(card),

@@ -31,6 +31,7 @@ from core.report import report_of
 from pages.card_asked import AskedParts, AskedView, follow, reset
 from pages.card_record import (
     affordable,
+    beside,
     further_of,
     gathered,
     known_of,
@@ -377,7 +378,8 @@ class CardPage:
                 raise UserInputError("kind has to be model; cards of datasets and Spaces are not supported yet.")
             name, at = split_model(repo_id)
             card = self._card(name, at or ("" if revision == "main" else revision))
-            return record_of(gathered(card, self.details), self._rendered(card))
+            record = record_of(gathered(card, self.details), self._rendered(card))
+            return {**record, **beside(card, self.details)}
 
     def _body(self, card: ModelCard) -> str:
         html = self._rendered(card)

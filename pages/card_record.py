@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-from core.card_parts import Children, Lineage, Sized
+from core.card_parts import Children, Lineage, Sized, Template
 from core.catalog import ModelCard
 from core.errors import AppError
 from core.evaluations import checks_of, evaluations_of
@@ -17,6 +17,7 @@ from core.lineage import parents_of
 from core.model_facts import facts_of
 from core.origin_checks import FEW_DOWNLOADS, successor_of
 from core.protocols import CardDetails
+from core.refs import ModelRef
 from core.report import Known, Report, report_of
 from core.snippets import snippets_of
 
@@ -89,6 +90,11 @@ def further_of(card: ModelCard, details: CardDetails) -> list[Further]:
     ]
     if unread and card.source == "hub":
         found.append(Further("configs", len(unread), lambda: details.complete(card)))
+    ref = ModelRef(card.repo_id, card.revision)
+    if successor_of(card.metadata):
+        found.append(Further("successors", 2, lambda: details.successors(card)))
+    if card.source == "hub" and "README.md" in names:
+        found.append(Further("changed", 1, lambda: details.changed(ref)))
     downloads, likes = card.summary.downloads, card.summary.likes
     derived = bool(parents_of(card.metadata, card.record.tags).parents)
     if derived and downloads is not None and downloads < FEW_DOWNLOADS and likes == 0:
@@ -114,7 +120,8 @@ def affordable(card: ModelCard, done: dict[str, Any], further: list[Further]) ->
 def known_of(card: ModelCard, done: dict[str, Any]) -> Known:
     """What the finished parts tell; a model that names no parent has an empty tree."""
     empty = None if parents_of(card.metadata, card.record.tags).parents else Lineage()
-    return Known(done.get("lineage", empty), done.get("publisher"), done.get("discussions"), done.get("checks"))
+    others = {name: done.get(name) for name in ("publisher", "discussions", "checks", "changed", "successors")}
+    return Known(done.get("lineage", empty), **others)
 
 
 def with_configs(card: ModelCard, done: dict[str, Any]) -> ModelCard:
@@ -130,6 +137,23 @@ def gathered(card: ModelCard, details: CardDetails | None) -> Gathered:
     asked = parts_of(card, details) | {part.name: part.ask for part in further_of(card, details)}
     done = asked_together(asked)
     return Gathered(with_configs(card, done), known_of(card, done), done.get("children"))
+
+
+def beside(card: ModelCard, details: CardDetails | None) -> dict[str, Any]:
+    """What the page reads when a fold is opened: commits, template, publisher, discussions; `problem` where one failed."""
+    if details is None:
+        return {"commits": None, "chat_template": None, "publisher": None, "discussions": None}
+    ref = ModelRef(card.repo_id, card.revision)
+    asked: dict[str, Callable[[], Any]] = {
+        "commits": lambda: [asdict(each) for each in details.history(ref).commits],
+        "chat_template": lambda: _dict(details.template(card)),
+    }
+    if not card.summary.bundled:
+        asked["publisher"] = lambda: asdict(details.publisher(card.repo_id))
+        asked["discussions"] = lambda: [asdict(each) for each in details.discussions(card.repo_id)]
+    done = asked_together(asked)
+    empty: dict[str, Any] = {"publisher": None, "discussions": []}
+    return {**empty, **{name: {"problem": value} if isinstance(value, str) else value for name, value in done.items()}}
 
 
 def asked_together(asked: dict[str, Callable[[], Any]]) -> dict[str, Any]:
@@ -191,6 +215,7 @@ def record_of(found: Gathered, card_html: str) -> dict[str, Any]:
         "files": [{"file": entry.path, "size": entry.size} for entry in card.files],
         "refs": [{"name": name, "commit": commit} for name, commit in card.record.refs or ()],
         "new_version": successor_of(card.metadata),
+        "successors": list(known.successors) if isinstance(known.successors, tuple) else [],
         "gated": card.gated,
         "gated_link": card.gated_link,
         "main_moved": card.main_moved,
@@ -200,6 +225,10 @@ def record_of(found: Gathered, card_html: str) -> dict[str, Any]:
         "spaces": list(card.record.spaces) if card.record.spaces is not None else None,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def _dict(template: Template | None) -> dict[str, Any] | None:
+    return None if template is None else asdict(template)
 
 
 def _evaluations(card: ModelCard) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from backends.hub.remote import HubModels
 from backends.hub.rows import files_of, mapping_of
 from core.card_parts import (
     BoardEntry,
+    Changed,
     Child,
     Children,
     Difference,
@@ -34,6 +35,7 @@ from core.card_parts import (
 from core.catalog import ModelCard
 from core.errors import HubError
 from core.lineage import parents_of
+from core.origin_checks import successor_of
 from core.protocols import HubCatalog
 from core.refs import ModelRef, check_revision
 from core.weights import file_format
@@ -116,6 +118,25 @@ class Details:
             lambda: self._answered(
                 lambda: history.difference(self._session, repo_id, before, after, 2 * self._seconds)
             ),
+        )
+
+    def changed(self, ref: ModelRef) -> Changed | None:
+        """When the card and the weights were last changed."""
+        if self._registered(ref):
+            return None
+        return self._once(
+            ("changed", ref),
+            lambda: self._answered(lambda: history.changed(self._session, ref.repo_id, ref.revision, self._seconds)),
+        )
+
+    def successors(self, card: ModelCard) -> tuple[str, ...]:
+        """The versions named by `new_version`, followed from card to card; a name met twice ends the way."""
+        first = successor_of(card.metadata)
+        if first is None:
+            return ()
+        return self._once(
+            ("successors", card.repo_id, card.revision),
+            lambda: self._answered(lambda: tree.successors(self._session, card.repo_id, first, self._seconds)),
         )
 
     def header(self, ref: ModelRef, path: str) -> Header:

@@ -10,10 +10,11 @@ from backends.hub.deadline import start
 from backends.hub.errors import About
 from backends.hub.front_matter import decoded
 from backends.hub.rows import mapping_of, text_of
-from backends.hub.session import HubSession
-from core.card_parts import Commit, Difference, FileChange, History
+from backends.hub.session import HubSession, Params
+from core.card_parts import Changed, Commit, Difference, FileChange, History
 from core.errors import HubError, HubUnreachable
 from core.refs import COMMIT
+from core.weights import weights_format
 
 MOST_README_BYTES = 2_000_000
 MOST_LINES = 20_000
@@ -56,6 +57,28 @@ def difference(session: HubSession, repo_id: str, before: str, after: str, secon
     except HubError as error:
         lines, problem = (), f"The two cards could not be compared. {error}"
     return Difference(before, after, lines, files, problem)
+
+
+def changed(session: HubSession, repo_id: str, commit: str, seconds: float) -> Changed:
+    """When the card and the newest of the weights were last changed, from the Hub's expanded list of the first folder."""
+    until = monotonic() + seconds
+    about = About(session.endpoint, repo_id, commit)
+    params: Params | None = [("expand", "true")]
+    card: str | None = None
+    weights: tuple[str, str] | None = None
+    for _ in range(MOST_TREE_PAGES):
+        if params is None:
+            break
+        answer = session.get_json(f"/api/models/{repo_id}/tree/{commit}", params, about=about, until=until)
+        params = answer.next_params
+        for raw in answer.data if isinstance(answer.data, list) else ():
+            row = mapping_of(raw) or {}
+            path, date = text_of(row.get("path")), text_of((mapping_of(row.get("lastCommit")) or {}).get("date"))
+            if path == "README.md":
+                card = date
+            elif path and date and weights_format(path):
+                weights = max(weights or ("", ""), (date, path))
+    return Changed(card, weights[0] if weights else None, weights[1] if weights else None)
 
 
 def changes(old: dict[str, Entry], new: dict[str, Entry]) -> tuple[FileChange, ...]:

@@ -11,13 +11,16 @@ from backends.hub.errors import About
 from backends.hub.rows import commit_of, mapping_of, row_of, tags_of
 from backends.hub.session import HubSession, Params
 from core.card_parts import RELATIONS, Ancestor, Child, Children, Lineage, Relation
-from core.errors import HubError, HubUnreachable, ModelGated, ModelNotFound
+from core.errors import HubError, HubUnreachable, ModelGated, ModelNotFound, UserInputError
 from core.licenses import license_of
 from core.lineage import Named, parents_of
+from core.origin_checks import successor_of
+from core.refs import check_repo_id
 
 MOST_DEPTH = 10
 MOST_ANCESTORS = 24
 MOST_CHILDREN = 1000
+MOST_SUCCESSORS = 8
 TOP_CHILDREN = 12
 _ANCESTOR: Params = tuple(("expand", name) for name in ("sha", "cardData", "tags", "gated"))
 _CHILD = ("tags", "downloads", "likes", "safetensors", "gguf")
@@ -63,6 +66,22 @@ def lineage(session: HubSession, repo_id: str, named: Named, seconds: float) -> 
         if not level:
             return Lineage(tuple(found), problem)
     return Lineage(tuple(found), problem or f"The chain goes on above {MOST_DEPTH} models; it was not read further.")
+
+
+def successors(session: HubSession, repo_id: str, first: str, seconds: float) -> tuple[str, ...]:
+    """The repositories that cards name as their `new_version`, one after another. One that cannot be read ends the way."""
+    until = monotonic() + seconds
+    found: list[str] = []
+    name: str | None = first
+    while name and name not in (repo_id, *found) and len(found) < MOST_SUCCESSORS:
+        found.append(name)
+        try:
+            check_repo_id(name)
+            record = _begun(session, [name], until)[name].result(until)
+        except (HubError, UserInputError):
+            break
+        name = successor_of(mapping_of(record.get("cardData")) or {})
+    return tuple(found)
 
 
 def children(session: HubSession, repo_id: str, seconds: float) -> Children:

@@ -12,12 +12,15 @@ from backends.hub.catalog import Catalog
 from backends.hub.details import Details
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
+from core.address import Address
 from core.card_parts import Lineage
 from core.catalog import LocalFolder
 from core.errors import HubError, HubUnreachable, UserInputError
 from core.refs import ModelRef
 from core.report import Known, report_of
+from pages.card import CardPage
 from pages.card_record import gathered, record_of
+from tests.fakes import FakeRouter
 from tests.hub_server import CloseConnection, HubServer, Status
 from tests.hub_server.seed import model_files, safetensors, seed
 from tests.hub_server.seed_cards import ADAPTER, BENCHMARK, GGUF, MERGE, ROOT, TUNED, gguf_file, seed_cards
@@ -107,15 +110,22 @@ class TestTree:
 
 
 class TestRequests:
-    def test_a_whole_page_with_a_chain_of_four_takes_ten_requests_and_none_when_warm(
-        self, details: Details, hub: HubServer
+    @pytest.mark.parametrize("model", [GGUF, ADAPTER, TUNED])
+    def test_a_whole_page_takes_ten_requests_and_none_when_warm(
+        self, details: Details, hub: HubServer, model: str
     ) -> None:
-        record_of(gathered(details.open(GGUF), details), "")
-        # GGUF <- adapter <- merge <- tuned <- root: four models above this one.
-        asked = [f"{request.method} {request.raw_path}" for request in hub.requests]
+        """GGUF <- adapter <- merge <- tuned <- root: four models stand above the first."""
+        page = CardPage(details._catalog, FakeRouter(), hub.url, None, details)
+        steps = list(page._steps(Address("card", model)))
+        asked = [f"{request.method} {request.raw_path}" for request in hub.requests if request.origin == hub.url]
         assert len(asked) <= 10, asked
-        record_of(gathered(details.open(GGUF), details), "")
-        assert len(hub.requests) == len(asked)
+        # The card's text is there before anything of the chain is.
+        first = next(step for step in steps if step.shown is not None)
+        assert "What the author says" in first.body
+        assert "Reading the models above it" in first.tree
+        assert "Llama 3.1" in next(step.tree for step in reversed(steps) if isinstance(step.tree, str))
+        list(page._steps(Address("card", model)))
+        assert len([r for r in hub.requests if r.origin == hub.url]) == len(asked)
 
 
 class TestHistory:
@@ -146,6 +156,20 @@ class TestHistory:
         details = details_of("http://127.0.0.1:9", tmp_path)
         assert details.history(BUNDLED).commits == ()
         assert details.children(details.open(BUNDLED.repo_id)).counts == {}
+
+    def test_newer_versions_are_followed_and_a_circle_ends(self, hub: HubServer, tmp_path: Path) -> None:
+        for name, new in (("org/one", "org/two"), ("org/two", "org/three"), ("org/three", "org/one")):
+            hub.add_model(name, {"README.md": f"---\nlicense: mit\nnew_version: {new}\n---\n# x\n".encode()})
+        details = details_of(hub.url, tmp_path)
+        assert details.successors(details.open("org/one")) == ("org/two", "org/three")
+
+    def test_when_card_and_weights_were_changed(self, hub: HubServer, tmp_path: Path) -> None:
+        hub.add_model("org/m", model_files("m"))
+        head = hub.commit("org/m", files={"model.safetensors": safetensors({"a": [3]})})
+        changed = details_of(hub.url, tmp_path).changed(ModelRef("org/m", head))
+        assert changed
+        assert changed.file == "model.safetensors"
+        assert (changed.card or "") < (changed.weights or "")
 
     def test_a_card_that_cannot_be_read_leaves_the_files(
         self, details: Details, hub: HubServer, commits: dict[str, str]

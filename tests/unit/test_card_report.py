@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core.card_parts import Ancestor, BoardEntry, Discussion, Lineage, Publisher
+from core.card_parts import Ancestor, BoardEntry, Changed, Discussion, Lineage, Publisher
 from core.card_sections import sections_of
 from core.catalog import FileEntry, ModelCard, ModelSummary, Record
 from core.evaluations import checks_of, evaluations_of
@@ -170,6 +170,8 @@ CASES: dict[str, tuple[ModelCard, Known | None]] = {
     "evaluation-no-config": (card(**{"model-index": index(result("PIQA", shots=None))}), None),
     "evaluation-shots-missing": (card(**{"model-index": index(result("MMLU", shots=None, split="test"))}), None),
     "evaluation-shots-differ": (card(**{"model-index": index(result("MMLU", shots=0), result("MMLU", shots=5))}), None),
+    "card-older": (card(), Known(Lineage(), changed=Changed("2025-01-01T00:00:00Z", "2026-01-01T00:00:00Z", "m.safetensors"))),
+    "card-age-unchecked": (card(), Known(Lineage(), changed="The Hub does not answer.")),
     "crosscheck-unchecked": (card(), Known(Lineage(), checks="The Hub does not answer.")),
 }  # fmt: skip
 
@@ -205,6 +207,16 @@ def test_numbers_far_from_a_third_partys_are_said_and_near_ones_not() -> None:
 )
 def test_somebody_who_talks_of_it_or_a_verified_publisher_is_enough(known: Known) -> None:
     assert "unproven" not in ids(card(base_model="org/base", downloads=3, likes=0), known)
+
+
+def test_a_card_changed_with_its_weights_or_after_is_not_older() -> None:
+    for day in ("2026-01-01T23:00:00Z", "2026-02-01T00:00:00Z", None):
+        assert "card-older" not in ids(card(), Known(Lineage(), changed=Changed(day, "2026-01-01T00:00:00Z", "m")))
+
+
+def test_the_newest_of_the_successors_is_named() -> None:
+    found = report_of(card(new_version="org/two"), Known(Lineage(), successors=("org/two", "org/three"))).findings
+    assert "org/two as the newer version, which in turn was followed by org/three" in found[0].sentence
 
 
 def test_high_numbers_are_never_a_point_in_favour() -> None:
