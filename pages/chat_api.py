@@ -47,7 +47,7 @@ class ChatApi:
             message: The new message.
             history: Earlier turns, a list of {role, content}.
             model: repo_id or repo_id@revision on this machine, or remote:name on the operator's remote engine; empty is
-                the model pinned at start.
+                the model pinned at start. repo_id@revision#int8 holds its weights in 8 bits.
             system: System prompt.
             max_new_tokens: Most tokens to write.
             temperature: 0 is greedy; -1 is the model's own default.

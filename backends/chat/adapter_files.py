@@ -48,7 +48,9 @@ class AdapterDownloads(Downloads):
         """The snapshot with at least the adapter's config in it, fetched when it is not there."""
         snapshot = self.snapshot(ref)
         if not (snapshot / CONFIG).is_file():
-            self.files(ref)
+            # Anybody may name an adapter: a description that is none must not fill the disk.
+            if any(entry.path == CONFIG and (entry.size or 0) > _MOST_CONFIG_BYTES for entry in self.files(ref)):
+                raise UserInputError(f"The {CONFIG} of {ref} is too large to be one. Choose another adapter.")
             within(LIST_SECONDS, lambda until: self._fetch(ref, CONFIG))
         return snapshot
 

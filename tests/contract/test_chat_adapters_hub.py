@@ -91,10 +91,16 @@ def test_one_for_another_base_costs_no_bytes_but_its_description(
     assert [path.name for path in snapshot.iterdir()] == [CONFIG]
 
 
-def test_what_is_no_adapter_or_only_pickle_is_refused(hub: HubServer, router: Router, lora: dict[str, bytes]) -> None:
+def test_what_is_no_adapter_or_only_pickle_is_refused(
+    hub: HubServer, router: Router, lora: dict[str, bytes], tmp_path: Path
+) -> None:
     hub.add_model("team/pickled", {CONFIG: lora[CONFIG], "adapter_model.bin": b"\x80"})
     hub.add_model("team/plain", {"config.json": b"{}", "model.safetensors": lora[WEIGHTS]})
     hub.add_model("team/garbled", {**lora, CONFIG: b"[1, 2"})
+    huge = hub.add_model("team/huge", {**lora, CONFIG: b" " * 1_000_001})
+    with pytest.raises(UserInputError, match="too large"):
+        router.find_adapter(REF, "team/huge")
+    assert not (tmp_path / "cache" / "models--team--huge" / "snapshots" / huge / CONFIG).exists()
     with pytest.raises(UnsafeContentError, match="only as a pickle file"):
         router.find_adapter(REF, "team/pickled")
     with pytest.raises(UserInputError, match="is no adapter"):
