@@ -31,6 +31,7 @@ from backends.evidence.publish import HubExports
 from backends.evidence.service import EvidenceOf
 from backends.feedback.build import build_feedback, is_ephemeral
 from backends.gallery.store import SqlitePictures
+from backends.hub.cache_folder import CacheFolder
 from backends.hub.catalog import Catalog
 from backends.hub.details import Details
 from backends.hub.disk_cache import DiskCache
@@ -48,7 +49,16 @@ from components.theme import STYLESHEET, head, theme
 from core.address import Address
 from core.errors import AppError
 from core.evidence import Evidence
-from core.protocols import CardDetails, ChatRouter, FeedbackStore, HubCatalog, ImageRouter, PictureStore, RemoteModels
+from core.protocols import (
+    CardDetails,
+    ChatRouter,
+    FeedbackStore,
+    HubCatalog,
+    ImageRouter,
+    LocalCache,
+    PictureStore,
+    RemoteModels,
+)
 from core.settings import Settings
 from pages.battle import BattlePage
 from pages.capture import CapturePage
@@ -70,6 +80,7 @@ from pages.remote import RemotePage
 from pages.search import SearchPage
 from pages.search_api import SearchApi
 from pages.search_compare import ComparePage
+from pages.search_machine import MachinePage
 from pages.search_shortlist import ShortlistPage
 from pages.shared import ON_POPSTATE, Frame, Shared
 
@@ -90,6 +101,7 @@ class Services:
     pictures: PictureStore | None = None
     remote: RemoteModels | None = None
     evidence: Evidence | None = None
+    cache: LocalCache | None = None
     details: CardDetails | None = None
 
 
@@ -156,6 +168,8 @@ def build_services(settings: Settings) -> Services:
         images=images,
         pictures=SqlitePictures(settings.data_dir / "pictures", settings.gallery_limit),
         remote=chat.remote,
+        # On a Space anybody may come by: nobody there makes room in the cache.
+        cache=None if settings.space_id else CacheFolder(pinned=lambda: _commits_in_use(chat)),
         evidence=EvidenceOf(
             store,
             lambda: _dataset_of(store),
@@ -183,12 +197,20 @@ def place_models(services: Services) -> None:
         services.images.place(services.images.start_model())
 
 
+def _commits_in_use(router: ChatRouter) -> tuple[str, ...]:
+    try:
+        return (router.start_model().revision,)
+    except AppError:
+        return ()
+
+
 def build(services: Services) -> gr.Blocks:
     """The whole page, from services alone; tests hand in their own."""
     router, catalog, store = services.router, services.catalog, services.store
     frame = Frame(router, store)
     search = SearchPage(catalog)
     shortlist = ShortlistPage(catalog)
+    machine = MachinePage(services.cache) if services.cache else None
     compare = ComparePage(catalog, services.details)
     card = CardPage(catalog, router, services.endpoint, services.images, services.details)
     chat = ChatPage(router, store, services.secret)
@@ -224,6 +246,7 @@ def build(services: Services) -> gr.Blocks:
                 search_view = search.build()
                 with search_view.below:
                     shortlist_view = shortlist.build()
+                    machine_view = machine.build() if machine else None
                 compare_view = compare.build()
             with gr.Tab("Card", id="card"):
                 card_view = card.build()
@@ -270,6 +293,8 @@ def build(services: Services) -> gr.Blocks:
         search.wire(search_view, shared, demo)
         shortlist.wire(shortlist_view, search_view, shared, demo)
         compare.wire(compare_view, search_view, shortlist_view, chat_view, battle_view, shared, demo)
+        if machine and machine_view:
+            machine.wire(machine_view)
         SearchApi(catalog).wire()
         card.wire(card_view, shared)
         chat.wire(chat_view, shared)

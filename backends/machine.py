@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.errors import AppError
-from core.machine import Machine
+from core.machine import CPU, Machine
 
 log = logging.getLogger(__name__)
 # Half an H200, which is what a ZeroGPU call gets unless it asks for more.
@@ -50,7 +50,7 @@ class ThisMachine:
             return Machine("ZeroGPU", _ZERO_GPU_BYTES, "bfloat16", self._images)
         if gpu := first_gpu():
             return Machine(gpu[0], gpu[1], "bfloat16", self._images)
-        return Machine("CPU", memory_of_machine(), cpu_dtype(), self._images)
+        return Machine(CPU, memory_of_machine(), cpu_dtype(), self._images)
 
     def _ask_host(self) -> None:
         try:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from core.catalog import ModelSummary
-from core.memory import estimate, size
+from core.memory import estimate, image_estimate, size
 
+CPU = "CPU"
 # A share of the memory stays for the page, the system and whatever else runs.
 _USABLE = 0.9
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel")
@@ -37,7 +38,11 @@ def assessed(summary: ModelSummary, machine: Machine, config: Mapping[str, objec
         return summary
     images = summary.library == "diffusers" or summary.task in _IMAGE_TASKS
     sized = summary.params and not (images and summary.library != "diffusers")
-    memory = estimate(summary.params, machine.dtype, None if images else config) if sized and summary.params else None
+    # Pictures are drawn in float32 on a processor.
+    dtype = "float32" if images and machine.name == CPU else machine.dtype
+    memory = None
+    if sized and summary.params:
+        memory = image_estimate(summary.params, dtype) if images else estimate(summary.params, dtype, config)
     exact = memory is not None and memory.cache is not None
     told = replace(
         summary,

@@ -14,7 +14,10 @@ OVERHEAD = 0.05
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """Bytes by what they are for. `cache` is None while config.json is not known: then the sum is a lower bound."""
+    """Bytes by what they are for. `cache` is None while config.json is not known: then the sum is a lower bound.
+
+    `context` is 0 where there is nothing to keep per token.
+    """
 
     weights: int
     cache: int | None
@@ -38,7 +41,7 @@ class MemoryEstimate:
             parts.append(f"cache {size(self.cache)} for {self.context:,} tokens")
         parts.append(f"{OVERHEAD:.0%} overhead".replace("%", " %"))
         about = "" if self.cache is not None else "About "
-        missing = "" if self.cache is not None else "; the cache is counted once config.json is read"
+        missing = "; the cache is counted once config.json is read" if self.cache is None and self.context else ""
         return f"{about}{size(self.total)} = {' + '.join(parts)}{missing}"
 
 
@@ -54,9 +57,9 @@ def estimate(
     return MemoryEstimate(weights, cache_bytes(config, tokens, BYTES_OF[dtype]), tokens, dtype)
 
 
-def pipeline_estimate(components: Mapping[str, int], dtype: str) -> MemoryEstimate:
-    """The estimate for a diffusion pipeline from the parameters of its components."""
-    return MemoryEstimate(sum(components.values()) * BYTES_OF[dtype], None, 0, dtype)
+def image_estimate(params: int, dtype: str) -> MemoryEstimate:
+    """The estimate for a diffusion pipeline: `params` is the sum over its components; it has no cache."""
+    return MemoryEstimate(params * BYTES_OF[dtype], None, 0, dtype)
 
 
 def cache_bytes(config: Mapping[str, object], tokens: int, width: int) -> int | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from core.cached import CachedRevision, Freed
 from core.card_parts import (
     BoardEntry,
     Changed,
@@ -244,6 +245,22 @@ class HubCatalog(Protocol):
 
     def card(self, ref: ModelRef) -> ModelCard:
         """The card, files and findings at exactly that commit."""
+        ...
+
+
+class LocalCache(Protocol):
+    """The Hugging Face cache of this machine."""
+
+    def revisions(self) -> Sequence[CachedRevision]:
+        """Everything in it, the largest first."""
+        ...
+
+    def would_free(self, keys: Sequence[str]) -> Freed:
+        """What deleting these revisions (`repo_id@revision`) together frees; nothing is deleted."""
+        ...
+
+    def free(self, keys: Sequence[str]) -> Freed:
+        """Delete them; raises `HubError` when that is not possible. What the app uses now stays."""
         ...
 
 

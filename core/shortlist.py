@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from core.catalog import ModelSummary
-from core.errors import UserInputError
+from core.errors import AppError, UserInputError
 from core.licenses import CLASS_OF
 from core.refs import ModelRef, shown
 
@@ -107,7 +107,7 @@ def read_kept(value: object) -> tuple[Entry, ...]:
     for item in value if isinstance(value, list) else []:
         try:
             entry = _entry(item)
-        except UserInputError:
+        except AppError:
             continue
         if all(entry.key != each.key for each in found):
             found.append(entry)
@@ -136,7 +136,7 @@ def from_json(text: str) -> tuple[Entry, ...]:
     for number, row in enumerate(rows, 1):
         try:
             found = added(found, _entry(row))
-        except UserInputError as error:
+        except AppError as error:
             raise UserInputError(f"Entry {number} of the file is wrong. {error}") from error
     return found
 

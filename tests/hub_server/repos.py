@@ -58,6 +58,8 @@ class Repository:
     created_at: str = ""
     seeded: tuple[str, str] | None = None
     """Commit for which a seed has given another date of last change, and that date."""
+    listed: tuple[object, dict[str, object]] | None = field(default=None, compare=False, repr=False)
+    """What the lists last said of it, and what it was then."""
 
     @property
     def owner(self) -> str:
