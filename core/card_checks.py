@@ -13,6 +13,7 @@ from core.weights import formats_of
 
 _CHATTY = re.compile(r"(?:^|[-_./ ])(?:instruct|chat|it|assistant|dpo|rlhf)(?:[-_. ]|$)", re.IGNORECASE)
 _VAGUE = re.compile(r"hallucinat|inaccura|factual|incorrect|wrong", re.IGNORECASE)
+_BIAS = re.compile(r"\bbias(?:es|ed)?\b|prejudice|stereotyp", re.IGNORECASE)
 _QUANTISED = re.compile(r"gguf|gptq|awq|exl2|-\d-?bit|int4|int8|fp8|nf4", re.IGNORECASE)
 # What transformers 5.23, huggingface_hub 2.4 and diffusers 0.42 no longer have, and what stands in its place.
 REMOVED: tuple[tuple[str, str, str], ...] = (
@@ -60,7 +61,10 @@ def text_findings(card: ModelCard, sections: Sequence[Section]) -> Iterator[Find
     if thin:
         sentence = f"{_listed(thin)} {'says' if len(thin) == 1 else 'say'} next to nothing: fewer words than two sentences have."
         yield Finding("sections-thin", "low", sentence, source)
-    if states["bias"].state == "absent":
+    if states["bias"].state == "absent" and _BIAS.search(card.markdown):
+        sentence = "Bias is mentioned in passing only: there is no section on it, and nothing of what was tested."
+        yield Finding("bias-thin", "low", sentence, source)
+    elif states["bias"].state == "absent":
         sentence = (
             "Nothing is said of bias, risks or ethics. Test the model on your own cases before people depend on it."
         )

