@@ -90,4 +90,4 @@ def _erase_makers(db: sqlite3.Connection) -> None:
         ) AND NOT EXISTS (SELECT 1 FROM verdicts WHERE right_maker = makers.id)"""
     )
     db.execute("DELETE FROM speeds WHERE maker NOT IN (SELECT id FROM makers)")
-    db.execute("DELETE FROM people WHERE NOT EXISTS (SELECT 1 FROM verdicts WHERE rater = people.id)")
+    db.execute("DELETE FROM people WHERE chat <= 0 AND image <= 0")

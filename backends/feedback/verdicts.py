@@ -16,7 +16,7 @@ from core.dataset import Contender
 from core.evidence import OUTCOMES, Style, seconds_of, style_of, without_chance
 from core.identity import code_of
 
-VERSION = 3
+VERSION = 4
 ASKED_CHARACTERS = 500
 # Durations and speeds are counted in steps of one per cent, so that a median costs the same for ten votes and a million.
 STEPS = 100.0
@@ -31,8 +31,11 @@ _TABLES = (
     # Folded to lower case: only searched, never shown.
     "CREATE TABLE asked (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, text TEXT NOT NULL, uses INTEGER NOT NULL) STRICT",
     "CREATE TABLE items (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT",
-    # `shown` is the name the reviewer chose last, `at` when it was on a vote.
-    "CREATE TABLE people (id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE, shown TEXT NOT NULL, at REAL NOT NULL) STRICT",
+    # `shown` is the name the reviewer chose last, `at` when it was on a vote; and how many votes of each kind they have.
+    """CREATE TABLE people (
+        id INTEGER PRIMARY KEY, code TEXT NOT NULL UNIQUE, shown TEXT NOT NULL, at REAL NOT NULL,
+        chat INTEGER NOT NULL DEFAULT 0, image INTEGER NOT NULL DEFAULT 0
+    ) STRICT""",
     """CREATE TABLE verdicts (
         row INTEGER PRIMARY KEY, kind TEXT NOT NULL, leaked INTEGER NOT NULL, blind INTEGER NOT NULL,
         left_maker INTEGER, right_maker INTEGER, outcome INTEGER NOT NULL, asked INTEGER NOT NULL, item INTEGER, rater INTEGER,
@@ -45,7 +48,6 @@ _TABLES = (
     ) STRICT""",
     "CREATE INDEX verdicts_by_pair ON verdicts (kind, leaked, left_maker, right_maker, outcome)",
     "CREATE INDEX verdicts_by_day ON verdicts (kind, leaked, at)",
-    "CREATE INDEX verdicts_by_rater ON verdicts (rater, kind)",
     "CREATE INDEX verdicts_by_campaign ON verdicts (kind, campaign) WHERE campaign IS NOT NULL",
     # How often a maker's answers measured how much, by step.
     """CREATE TABLE speeds (
@@ -56,7 +58,7 @@ _TABLES = (
 
 
 def _counting(change: str, row: str, sign: str) -> str:
-    """The trigger that keeps `asked` and `speeds` true to the votes there are."""
+    """The trigger that keeps `people`, `asked` and `speeds` true to the votes there are."""
     counts = "".join(
         f"""
         INSERT INTO speeds SELECT {row}.{side}_maker, '{name}', {row}.{side}_{name}, {sign}1
@@ -67,6 +69,8 @@ def _counting(change: str, row: str, sign: str) -> str:
     )
     # A text that nobody's vote is on any more is gone from here too.
     return f"""CREATE TRIGGER verdict_{change} AFTER {change} ON verdicts BEGIN
+        UPDATE people SET chat = chat {sign} ({row}.kind = 'chat'), image = image {sign} ({row}.kind = 'image')
+        WHERE id = {row}.rater;
         UPDATE asked SET uses = uses {sign} 1 WHERE id = {row}.asked;{counts}
         DELETE FROM asked WHERE id = {row}.asked AND uses <= 0; END"""  # noqa: S608  (literals)
 

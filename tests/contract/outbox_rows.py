@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Collection, Mapping
@@ -130,9 +131,25 @@ def load(dataset: Path, config: str = "preferences"):
         return datasets.load_dataset(str(dataset), config, split="train", cache_dir=cache, keep_in_memory=True)
 
 
+_LOADED: dict[tuple[object, ...], list[str]] = {}
+
+
 def loaded_ids(dataset: Path, config: str = "preferences") -> list[str]:
-    """The ids `load_dataset` gives, sorted; none when the card does not name the config."""
-    return sorted(load(dataset, config)["id"][:]) if _named(dataset, config) else []
+    """The ids `load_dataset` gives, sorted; none when the card does not name the config.
+
+    Folders that differ in nothing but the names of their shards are loaded once: `load_dataset` sees names through the
+    card's glob alone.
+    """
+    if not _named(dataset, config):
+        return []
+    shards = sorted(hashlib.sha256(file.read_bytes()).hexdigest() for file in dataset.glob(f"data/{config}/*.parquet"))
+    folders = sorted(file.parent.name for file in dataset.glob("data/*/*"))
+    # Dot files and the front matter decide what is found; the numbers below it say when they were counted.
+    others = sorted(file.name for file in dataset.rglob("*") if file.is_file() and file.suffix != ".parquet")
+    key = (config, (dataset / "README.md").read_text().split("---\n")[1], *shards, "|", *folders, "|", *others)
+    if key not in _LOADED:
+        _LOADED[key] = sorted(load(dataset, config)["id"][:])
+    return _LOADED[key]
 
 
 def ids(dataset: Path, config: str = "preferences") -> list[str]:
