@@ -16,8 +16,6 @@ from components.card_html import outline_of, render_card
 from components.card_panels import OPENS, evaluation_panel, tree_panel, verdict_box
 from components.errors import shown_to_user
 from components.latest import Latest
-from components.numbers import bytes_of
-from components.progress import progress_line
 from core.address import Address
 from core.arguments import check_types
 from core.card_checks import text_unread
@@ -40,6 +38,7 @@ from pages.card_record import (
     record_of,
     with_configs,
 )
+from pages.card_use import UseModel
 from pages.shared import Shared, show_card
 
 EMPTY = (
@@ -103,8 +102,7 @@ class CardPage:
         details: CardDetails | None = None,
     ) -> None:
         self.catalog = catalog
-        self.router = router
-        self.images = images
+        self.used = UseModel(catalog, router, images)
         self.endpoint = endpoint
         self.details = details
         self.asked = AskedParts(details) if details else None
@@ -194,7 +192,7 @@ class CardPage:
         for panel in (view.head, view.tree):
             panel.select(follow, None, go, api_visibility="private", show_progress="hidden")
         view.use.click(
-            self.use,
+            self.used.use,
             view.shown,
             [view.progress, view.use, shared.pinned, shared.image_model, shared.tabs, shared.address],
             api_visibility="private",
@@ -270,7 +268,7 @@ class CardPage:
             gr.Button(visible=self.details is not None),
             shown=ref,
         )
-        use, cost, runs = self._use_button(ref)
+        use, cost, runs = self.used.button(ref)
         yield SAME._replace(use=use, progress=cost)
         yield from self._rest(card, runs=runs)
 
@@ -338,32 +336,6 @@ class CardPage:
             return self.details.open(repo_id, revision)
         return self.catalog.card(self.catalog.resolve(repo_id, revision))
 
-    def use(self, shown: ModelRef | None) -> Iterator[tuple[Any, ...]]:
-        """Fetch the model if need be, saying the bytes, then pin it and go where it is used: the chat, or Images."""
-        with shown_to_user():
-            if shown is None:
-                raise UserInputError("Open a card first.")
-            skip = gr.skip()
-            try:
-                engine = self._engine(shown)
-                for step in engine.prepare(shown):
-                    yield progress_line(step), gr.Button(interactive=False), skip, skip, skip, skip
-            except AppError as error:
-                failed = f'<div class="pg-error">{escape(str(error))}</div>'
-                yield failed, gr.Button(interactive=True), skip, skip, skip, skip
-                return
-            draws = engine is self.images
-            tab = "images" if draws else "chat"
-            said = "Images are drawn" if draws else "The chat answers"
-            yield (
-                f'<p class="pg-meta">In use. {said} with exactly this commit.</p>',
-                gr.Button(interactive=True),
-                skip if draws else shown,
-                shown if draws else skip,
-                gr.Tabs(selected=tab),
-                Address(tab).query(),
-            )
-
     def model_card(self, repo_id: str, revision: str = "main", kind: str = "model") -> dict[str, Any]:
         """Read a model's card at one commit: facts, findings, verdict, model tree, evaluations, files. Loads no weights.
 
@@ -393,36 +365,4 @@ class CardPage:
         picture = (lambda file: details.picture(card, file)) if details and card.source == "local" else None
         return render_card(
             card.markdown, repo_id=card.repo_id, revision=card.revision, endpoint=self.endpoint, picture=picture
-        )
-
-    def _engine(self, ref: ModelRef) -> ChatRouter | ImageRouter:
-        """Where the model can be used; raises what the chat says of it when neither can, or what Images says of a picture model."""
-        try:
-            self.router.capabilities(ref)
-        except AppError:
-            if self.images is None or not self._draws(ref):
-                raise
-            self.images.capabilities(ref)
-            return self.images
-        return self.router
-
-    def _draws(self, ref: ModelRef) -> bool:
-        """Whether the model's files are a pipeline that draws; only its list of files is read."""
-        return any(entry.path == "model_index.json" for entry in self.catalog.card(ref).files)
-
-    def _use_button(self, ref: ModelRef) -> tuple[Any, str, bool]:
-        """The button, under it what using the model would fetch or why it cannot run here, and whether it runs."""
-        try:
-            plan = self._engine(ref).plan(ref)
-        except AppError as error:
-            return gr.Button(visible=False), f'<div class="pg-error">{escape(str(error))}</div>', False
-        if plan.ready or not plan.download_bytes:
-            here = '<p class="pg-meta">On this machine.</p>'
-            return gr.Button("Use this model", visible=True, interactive=True), here, True
-        size = bytes_of(plan.download_bytes)
-        files = f"{plan.files} {'file' if plan.files == 1 else 'files'}"
-        return (
-            gr.Button(f"Download {size} and use", visible=True, interactive=True),
-            f'<p class="pg-meta">{files}, {size}, from {escape(plan.source)}. Only what inference needs.</p>',
-            True,
         )

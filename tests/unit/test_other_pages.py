@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -28,6 +29,9 @@ def event(**data: Any) -> gr.EventData:
     return gr.EventData(None, data)
 
 
+VISIT: Any = SimpleNamespace(session_hash="a visit")
+
+
 def card_page(router: FakeRouter | None = None) -> CardPage:
     return CardPage(FakeCatalog(), router or FakeRouter(), "http://127.0.0.1:9")
 
@@ -40,7 +44,7 @@ def test_choosing_a_row_opens_its_card() -> None:
 
 
 def test_the_card_names_the_commit_and_what_was_found() -> None:
-    *_, last = list(card_page().show(Address("card", REF.repo_id)))
+    *_, last = list(card_page().show(Address("card", REF.repo_id), VISIT))
     assert REF.revision in last.head
     assert "No licence is stated." in last.findings
     assert "<em>text</em>" in last.body
@@ -49,7 +53,7 @@ def test_the_card_names_the_commit_and_what_was_found() -> None:
 
 
 def test_an_unknown_model_is_a_sentence_on_the_page() -> None:
-    *_, last = list(card_page().show(Address("card", "no/such")))
+    *_, last = list(card_page().show(Address("card", "no/such"), VISIT))
     assert "Check its spelling" in last.findings
     assert last.shown is None
 
@@ -64,11 +68,11 @@ def test_use_says_the_size_before_and_the_bytes_while_it_downloads() -> None:
     router = FakeRouter()
     router.ready = False
     page = card_page(router)
-    *_, card = list(page.show(Address("card", REF.repo_id)))
+    *_, card = list(page.show(Address("card", REF.repo_id), VISIT))
     assert isinstance(card, Shown)
     assert card.use.value == "Download 5 MB and use"
     assert "3 files, 5 MB" in card.progress
-    updates = list(page.use(REF))
+    updates = list(page.used.use(REF))
     assert "2.5 MB of 5 MB" in updates[0][0]
     assert updates[-1][2] == REF
     assert updates[-1][4].selected == "chat"
@@ -84,12 +88,12 @@ def test_a_picture_model_s_use_leads_to_images_and_leaves_the_chat_s_pin() -> No
             return replace(super().card(ref), files=(FileEntry("model_index.json", 500),))
 
     page = CardPage(Pictures(), NoChat(), "http://127.0.0.1:9", FakeImages())
-    *_, last = list(page.use(REF))
+    *_, last = list(page.used.use(REF))
     assert "Images are drawn" in last[0]
     assert last[3] == REF
     assert last[4].selected == "images"
     # Any other model that cannot chat keeps the chat's own reason.
-    *_, refused = list(CardPage(FakeCatalog(), NoChat(), "http://127.0.0.1:9", FakeImages()).use(REF))
+    *_, refused = list(CardPage(FakeCatalog(), NoChat(), "http://127.0.0.1:9", FakeImages()).used.use(REF))
     assert "not a chat model" in refused[0]
 
 
@@ -99,7 +103,7 @@ def test_a_failed_download_leaves_the_button_and_a_sentence() -> None:
             yield Progress("download", 10, 100, "bytes")
             raise DownloadFailed("The disk is full: 5 MB are needed, 1 MB is free. Free some space and try again.")
 
-    *_, last = list(card_page(Full()).use(REF))
+    *_, last = list(card_page(Full()).used.use(REF))
     assert "The disk is full" in last[0]
     assert last[1].interactive is True
     assert "ready" not in progress_line(Progress("load")).lower()
@@ -203,3 +207,13 @@ def test_the_page_says_when_main_has_moved() -> None:
     assert frame.news() == ""
     router.moved = "e" * 40
     assert "has moved to eeeeeee since it was pinned here at ccccccc" in frame.news()
+
+
+def test_a_card_that_was_overtaken_stops_filling_in_and_says_nothing_at_the_end() -> None:
+    """A stream's last message is sent again when it ends: an older card would come back over the newer one."""
+    page = card_page()
+    slow = page.show(Address("card", REF.repo_id), VISIT)
+    assert "pg-skeleton" in next(slow).findings
+    *_, newer = list(page.show(Address("card", REF.repo_id), VISIT))
+    assert newer.shown == REF
+    assert [step.shown for step in slow] == [gr.skip()]
