@@ -98,7 +98,7 @@ class HubLists:
         for number, extra in enumerate(streams):
             params = list_params(query, extra, size)
             start(partial(self._pump, number, params, query, budget, until, pages, done, cancelled), until)
-        reading.ordered = alone and reading.rounds == 0
+        reading.ordered = alone and reading.rounds == 0 and query.sort != "params"
         reading.rounds += 1
         left = len(streams)
         try:
