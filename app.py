@@ -45,7 +45,7 @@ from backends.machine import ThisMachine
 from backends.router import build_chat
 from components.chip import chip
 from components.headers import WithHeaders, headers
-from components.theme import STYLESHEET, head, theme
+from components.theme import CARD_STYLESHEET, STYLESHEET, head, theme
 from core.address import Address
 from core.errors import AppError
 from core.evidence import Evidence
@@ -173,7 +173,7 @@ def build_services(settings: Settings) -> Services:
         evidence=EvidenceOf(
             store,
             lambda: _dataset_of(store),
-            LocalFacts(chat.catalog.search),
+            LocalFacts(chat.catalog.search, dict(settings.prices)),
             hub=HubExports(token=settings.token, endpoint=settings.endpoint) if settings.dataset else None,
             destination=lambda view: f"{settings.dataset}-{view}",
         ),
@@ -337,7 +337,7 @@ def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[
         server_name=settings.host,
         server_port=settings.port or None,
         theme=theme(),
-        css_paths=[STYLESHEET],
+        css_paths=[STYLESHEET, CARD_STYLESHEET],
         head=head(settings.endpoint),
         footer_links=["api"],
         run_history=False,

@@ -67,6 +67,11 @@ VARIABLES: tuple[Variable, ...] = (
         "Remote chat engine: URL of an OpenAI-compatible server, or an Inference Provider's name. Offered, never fallen "
         "back to.",
     ),
+    Variable(
+        "PROVING_PRICES",
+        "",
+        "What remote models cost, shown beside their rating: `model=price; model=price`, each price in your own words.",
+    ),
     Variable("PROVING_REMOTE_TOKEN", "", "Key for that engine. `HF_TOKEN` is never sent there."),
     Variable(
         "PROVING_REMOTE_IMAGE_URL",
@@ -132,6 +137,7 @@ class Settings:
     remote_token: str = ""
     remote_image_url: str = ""
     remote_image_token: str = ""
+    prices: tuple[tuple[str, str], ...] = ()
     secret: str = ""
     orphan_seconds: float = 30.0
     prompt_filter: str = ""
@@ -182,6 +188,7 @@ class Settings:
             remote_token=env.get("PROVING_REMOTE_TOKEN", "").strip(),
             remote_image_url=env.get("PROVING_REMOTE_IMAGE_URL", "").strip(),
             remote_image_token=env.get("PROVING_REMOTE_IMAGE_TOKEN", "").strip(),
+            prices=_prices(env.get("PROVING_PRICES", "")),
             secret=env.get("PROVING_SECRET", ""),
             prompt_filter=env.get("PROVING_PROMPT_FILTER", "").strip(),
             image_classifier=env.get("PROVING_IMAGE_CLASSIFIER", "").strip(),
@@ -198,6 +205,19 @@ class Settings:
 
 def _labels(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label.strip().lower() for label in text.split(",") if label.strip()))
+
+
+def _prices(text: str) -> tuple[tuple[str, str], ...]:
+    found = []
+    for part in filter(None, (part.strip() for part in text.replace("\n", ";").split(";"))):
+        model, separator, price = (piece.strip() for piece in part.partition("="))
+        if not (model and separator and price):
+            raise UserInputError(
+                f"PROVING_PRICES: “{part}” is no model=price. Write for example org/model=$0.20 per million tokens; "
+                "org/other=$1."
+            )
+        found.append((model, price))
+    return tuple(found)
 
 
 def _switch(name: str, env: Mapping[str, str]) -> bool:

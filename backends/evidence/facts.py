@@ -1,10 +1,10 @@
-"""What this machine knows of a contender's model beside the votes: its size. Asks nobody far away."""
+"""What is known here of a contender's model beside the votes: its size, and its price. Asks nobody far away."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from core.catalog import MOST_ROWS, SearchPage, SearchQuery
 from core.evidence import Facts
@@ -13,10 +13,10 @@ FRESH_SECONDS = 60.0
 
 
 class LocalFacts:
-    """Parameters and memory from the catalogue of this machine, listed at most once a minute."""
+    """Parameters and memory from the catalogue of this machine, listed at most once a minute; the operator's prices."""
 
-    def __init__(self, search: Callable[[SearchQuery], SearchPage]) -> None:
-        self._search = search
+    def __init__(self, search: Callable[[SearchQuery], SearchPage], prices: Mapping[str, str] | None = None) -> None:
+        self._search, self._prices = search, dict(prices or {})
         self._known: dict[tuple[str, str | None], Facts] = {}
         self._until = 0.0
         self._lock = threading.Lock()
@@ -27,7 +27,9 @@ class LocalFacts:
             if time.monotonic() > self._until:
                 self._known = self._listed()
                 self._until = time.monotonic() + FRESH_SECONDS
-            return self._known.get((model, revision)) or Facts()
+            known = self._known.get((model, revision))
+        # What runs on this machine has no price, whatever the same model costs elsewhere.
+        return known if known is not None else Facts(price=self._prices.get(model))
 
     def _listed(self) -> dict[tuple[str, str | None], Facts]:
         known: dict[tuple[str, str | None], Facts] = {}

@@ -22,3 +22,7 @@ def test_the_size_of_a_model_of_this_machine_and_nothing_of_others(tmp_path: Pat
     assert (facts(ref.repo_id, ref.revision).parameters or 0) > 0
     assert facts(ref.repo_id, None) == facts(ref.repo_id, ref.revision)
     assert facts("org/elsewhere", None) == Facts()
+    priced = LocalFacts(catalog.search, {"org/elsewhere": "$1", ref.repo_id: "$2"})
+    assert priced("org/elsewhere", None) == Facts(price="$1")
+    # What runs here costs nobody that price.
+    assert priced(ref.repo_id, ref.revision).price is None

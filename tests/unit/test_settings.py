@@ -62,3 +62,10 @@ def test_readme_table_is_the_settings() -> None:
     for variable in VARIABLES:
         default = f"`{variable.default}`" if variable.default else ""
         assert f"| `{variable.name}` | {default} | {variable.meaning} |" in readme
+
+
+def test_prices_are_the_operator_s_words() -> None:
+    found = Settings.from_env({"PROVING_PRICES": "org/a=$0.20 in, $0.60 out; org/b = 1 € ;"}).prices
+    assert found == (("org/a", "$0.20 in, $0.60 out"), ("org/b", "1 €"))
+    with pytest.raises(UserInputError, match="no model=price"):
+        Settings.from_env({"PROVING_PRICES": "org/a: cheap"})
