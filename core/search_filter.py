@@ -46,10 +46,12 @@ def select(rows: Iterable[Row], query: SearchQuery, *, ordered: bool = False) ->
     kept = list(rows)
     for wanted in _tests(query):
         kept = [row for row in kept if wanted(row)]
-    words = [(word, stem(word)) for word in dict.fromkeys(query.text.lower().split())]
-    if words:
-        stems = [short for _, short in words]
-        kept = [row for row in kept if any(short in row.hay for short in stems)]
+    stems = stems_of(query.text)
+    if len(stems) == 1:
+        kept = [row for row in kept if stems[0] in row.hay]
+    elif stems:
+        scores = {id(row): score for row in kept if (score := _score(row, stems))[0]}
+        kept = [row for row in kept if id(row) in scores]
     left_out = 0
     if not query.adult:
         before = len(kept)
@@ -57,13 +59,29 @@ def select(rows: Iterable[Row], query: SearchQuery, *, ordered: bool = False) ->
         left_out = before - len(kept)
     if not ordered:
         kept = by_sort(kept, query.sort)
-    if not words:
+    if len(stems) < 2:
         return Selected(tuple(kept), len(kept), left_out)
-    if len(words) > 1:
-        # Words in the name weigh more than words in the tags; what was sorted stays sorted among equals.
-        kept.sort(key=lambda row: _score(row, stems), reverse=True)
-    found = tuple(_marked(row, words) for row in kept)
-    return Selected(found, sum(len(row.summary.matched) == len(words) for row in found), left_out)
+    # Words in the name weigh more than words in the tags; what was sorted stays sorted among equals.
+    kept.sort(key=lambda row: scores[id(row)], reverse=True)
+    return Selected(tuple(kept), sum(scores[id(row)][0] == len(stems) for row in kept), left_out)
+
+
+def stems_of(text: str) -> tuple[str, ...]:
+    """What is looked for of the words of a text."""
+    return tuple(dict.fromkeys(stem(word) for word in text.lower().split()))
+
+
+def marked(rows: Iterable[Row], text: str) -> tuple[ModelSummary, ...]:
+    """The rows' summaries with the words of `text` that each has; only worth it for those that are shown."""
+    words = [(word, stem(word)) for word in dict.fromkeys(text.lower().split())]
+    if not words:
+        return tuple(row.summary for row in rows)
+    return tuple(replace(row.summary, matched=tuple(word for word, short in words if short in row.hay)) for row in rows)
+
+
+def words_in(row: Row, stems: Sequence[str]) -> int:
+    """How many of the words a row has."""
+    return sum(short in row.hay for short in stems)
 
 
 def by_sort(rows: Sequence[Row], sort: Sort) -> list[Row]:
@@ -139,9 +157,12 @@ def _tests(query: SearchQuery) -> list[Callable[[Row], bool]]:
 
 
 def _score(row: Row, stems: Sequence[str]) -> tuple[int, int]:
-    name = row.summary.repo_id.lower()
-    return sum(word in row.hay for word in stems), sum(word in name for word in stems)
-
-
-def _marked(row: Row, words: Sequence[tuple[str, str]]) -> Row:
-    return replace(row, summary=replace(row.summary, matched=tuple(word for word, short in words if short in row.hay)))
+    """How many words a row has, and how many of them in its name, with which its text begins."""
+    hay, name = row.hay, len(row.summary.repo_id)
+    everywhere = in_name = 0
+    for word in stems:
+        at = hay.find(word)
+        if at >= 0:
+            everywhere += 1
+            in_name += at < name
+    return everywhere, in_name

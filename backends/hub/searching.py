@@ -16,7 +16,7 @@ from backends.hub.rows import Row
 from core.catalog import MOST_ROWS, ModelSummary, SearchPage, SearchQuery
 from core.errors import HubError, HubUnreachable, RateLimited
 from core.machine import Machine, assessed
-from core.search_filter import Selected, select
+from core.search_filter import Selected, by_sort, marked, select, stems_of, words_in
 from core.search_words import understood
 
 HERE = "Showing the models on this machine."
@@ -72,31 +72,31 @@ def merged(query: SearchQuery, found: Found, here: Selected) -> SearchPage:
 
     Local rows get half of the first page, a quarter when nothing was typed: a full cache must not hide the Hub.
     """
-    by_commit = {(row.summary.repo_id, row.summary.revision): row.summary for row in found.rows}
+    by_commit = {(row.summary.repo_id, row.summary.revision): row for row in found.rows}
     room = max(1, query.limit // (2 if query.text else 4), query.limit - len(found.rows))
-    first: list[ModelSummary] = []
+    first: list[Row] = []
     for row in here.rows[:room]:
-        key = (row.summary.repo_id, row.summary.revision)
-        online = by_commit.pop(key, None)
+        online = by_commit.pop((row.summary.repo_id, row.summary.revision), None)
         # The Hub knows downloads, likes and dates; the folder knows that the model is here.
-        first.append(_at_home(online, row.summary) if online else row.summary)
-    rest = [row.summary for row in here.rows[room:] if (row.summary.repo_id, row.summary.revision) not in by_commit]
+        first.append(Row(_at_home(online.summary, row.summary), online.tags, online.about) if online else row)
+    rest = [row for row in here.rows[room:] if (row.summary.repo_id, row.summary.revision) not in by_commit]
     rows = [*first, *by_commit.values(), *rest]
-    if len(query.text.split()) > 1:
-        rows.sort(key=lambda summary: len(summary.matched), reverse=True)
+    stems = stems_of(query.text)
+    if len(stems) > 1:
+        rows.sort(key=lambda row: words_in(row, stems), reverse=True)
     if query.sort == "params":
-        rows.sort(key=lambda summary: summary.params if summary.params is not None else -1, reverse=True)
-    shown = rows[query.offset : query.offset + query.limit]
+        rows = by_sort(rows, query.sort)
+    end = query.offset + query.limit
     return SearchPage(
-        tuple(shown),
+        marked(rows[query.offset : end], query.text),
         found.looked_at,
-        found.complete and len(rows) <= query.offset + query.limit,
+        found.complete and len(rows) <= end,
         hub_reachable=True,
         notice=_cut_short(found),
         found=len(rows),
         exact=found.complete,
         adult_left_out=found.adult_left_out + here.adult_left_out,
-        whole=found.whole + sum(len(row.matched) == len(query.text.split()) for row in first if query.text),
+        whole=sum(words_in(row, stems) == len(stems) for row in rows),
         offset=query.offset,
         more_coming=found.more_coming,
         local=len(first),
@@ -115,11 +115,11 @@ def _at_home(online: ModelSummary, here: ModelSummary) -> ModelSummary:
 
 
 def _hub_page(query: SearchQuery, found: Found) -> SearchPage:
-    rows = tuple(row.summary for row in found.rows)
+    rows, end = found.rows, query.offset + query.limit
     return SearchPage(
-        rows[query.offset : query.offset + query.limit],
+        marked(rows[query.offset : end], query.text),
         found.looked_at,
-        found.complete and len(rows) <= query.offset + query.limit,
+        found.complete and len(rows) <= end,
         hub_reachable=True,
         notice=_cut_short(found),
         found=len(rows),
@@ -149,10 +149,9 @@ def _here(places: Places, query: SearchQuery) -> Selected:
 
 
 def _page_of_local(query: SearchQuery, here: Selected) -> SearchPage:
-    rows = tuple(row.summary for row in here.rows)
-    end = query.offset + query.limit
+    rows, end = here.rows, query.offset + query.limit
     return SearchPage(
-        rows[query.offset : end],
+        marked(rows[query.offset : end], query.text),
         len(rows),
         len(rows) <= end,
         found=len(rows),
