@@ -67,7 +67,13 @@ def difference_panel(difference: Difference) -> str:
 
 def header_panel(header: Header) -> str:
     """Tensors, dtypes and parameters of one file, and its metadata, with how little was read for it."""
+    small = header.size is not None and header.read >= header.size
     total = f" of {bytes_of(header.size)}" if header.size else ""
+    read = (
+        f"The whole of this small file, {bytes_of(header.read)}, was read."
+        if small
+        else f"Read {bytes_of(header.read)}{total}; the file was not downloaded."
+    )
     dtypes = ", ".join(f"{escape(name)} {short_parameters(count)}" for name, count in header.by_dtype.items()) or "none"
     notes = "".join(f'<p class="pg-notice">{escape(note)}</p>' for note in header.notes)
     rows = "".join(
@@ -90,7 +96,7 @@ def header_panel(header: Header) -> str:
     )
     return (
         f'<p><b>{escape(header.path)}</b></p><p class="pg-meta">{len(header.tensors):,} {"tensor" if len(header.tensors) == 1 else "tensors"}, {header.parameters:,} parameters: {dtypes}. '
-        f"Read {bytes_of(header.read)}{total}; the file was not downloaded.</p>{notes}{metadata}"
+        f"{read}</p>{notes}{metadata}"
         f'<details class="pg-fold"><summary>Tensors</summary><div class="pg-scroll"><table class="pg-numbers"><tbody>{rows}</tbody></table></div>{more}</details>'
     )
 

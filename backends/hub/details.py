@@ -243,7 +243,11 @@ class Details:
             found = template_of(read)
             return rendered(found, "tokenizer_config.json", special_tokens(read)) if found else None
         told = (card.record.gguf or {}).get("chat_template")
-        return rendered(told, "the GGUF file, as the Hub read it", special) if isinstance(told, str) and told else None
+        if isinstance(told, str) and told:
+            return rendered(told, "the GGUF file, as the Hub read it", special)
+        file = next((entry.path for entry in card.files if file_format(entry.path) == "gguf"), None)
+        inside = self.header(ref, file).metadata.get("tokenizer.chat_template") if file else None
+        return rendered(inside, f"the header of {file}", special) if inside else None
 
     def _complete(self, card: ModelCard) -> ModelCard:
         ref = ModelRef(card.repo_id, card.revision)

@@ -21,7 +21,7 @@ MOST_SAFETENSORS_BYTES = 25_000_000
 # Vocabularies stand in a GGUF's metadata: a few megabytes for the largest.
 GGUF_BYTES = (1_000_000, 16_000_000)
 MOST_METADATA = 200
-MOST_VALUE = 4000
+MOST_VALUE = 100_000
 Read = Callable[[int, int], tuple[bytes, int | None]]
 
 

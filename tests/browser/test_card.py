@@ -59,7 +59,7 @@ def test_everything_about_an_adapter_on_one_page(page: Page, url: str, hub: tupl
     expect(page.locator("#card-difference .pg-removed")).to_contain_text("First version.")
 
     page.get_by_role("button", name="Inside the weights").click()
-    expect(page.locator("#card-header")).to_contain_text("the file was not downloaded")
+    expect(page.locator("#card-header")).to_contain_text("1 tensor, 1,024 parameters")
     page.get_by_role("button", name="Chat template").click()
     expect(page.locator("#card-template-text .pg-prompt")).to_contain_text("<|im_start|>assistant")
     page.get_by_role("button", name="Publisher and discussions").click()

@@ -241,6 +241,12 @@ class TestTemplate:
         assert (template.rendered or "").startswith("<|im_start|>system\nYou answer in one sentence.<|im_end|>")
         assert (template.rendered or "").endswith("<|im_start|>assistant\n")
 
+    def test_a_gguf_file_holds_its_own(self, details: Details) -> None:
+        template = details.template(details.open(GGUF))
+        assert template
+        assert template.source == "the header of support-q4_k_m.gguf"
+        assert "What is a model card?" in (template.rendered or "")
+
     def test_a_file_of_its_own_comes_first(self, hub: HubServer, tmp_path: Path) -> None:
         files = {**model_files("T"), "chat_template.jinja": b"{{ messages[1]['content'] }}{{ eos_token }}"}
         files["tokenizer_config.json"] = json.dumps(
