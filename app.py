@@ -46,7 +46,7 @@ from backends.router import build_chat
 from components.chip import chip
 from components.headers import WithHeaders, headers
 from components.theme import CARD_STYLESHEET, STYLESHEET, head, theme
-from core.address import Address
+from core.address import IMAGE_MODES, Address
 from core.errors import AppError
 from core.evidence import Evidence
 from core.protocols import (
@@ -218,7 +218,7 @@ def build(services: Services) -> gr.Blocks:
     adapter = AdapterPage(router)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None
     images = (
-        ImagesPage(services.images, catalog, *((gallery.keep, gallery.lookup) if gallery else ()))
+        ImagesPage(services.images, catalog, *((gallery.keep, gallery.lookup, IMAGE_MODES) if gallery else ()))
         if services.images
         else None
     )

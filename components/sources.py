@@ -6,6 +6,7 @@ Every function takes plain PNG bytes that `ImageRouter.picture_in` made: checked
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,13 +40,20 @@ def painter(png: bytes) -> str:
     data = base64.b64encode(_png(picture)).decode()
     width, height = picture.size
     return (
-        f'<div class="pg-painter" data-width="{width}" data-height="{height}"><div class="pg-tools">'
+        f'<div class="pg-painter" data-source="{source_id(png)}" data-width="{width}" data-height="{height}">'
+        '<div class="pg-tools">'
         '<label>Brush <input type="range" data-size min="1" max="40" value="9" aria-label="Size of the brush"></label>'
         '<button class="pg-copy" data-erase aria-pressed="false">Eraser</button>'
-        '<button class="pg-copy" data-undo>Undo</button><button class="pg-copy" data-clear>Clear mask</button></div>'
+        '<button class="pg-copy" data-undo>Undo</button><button class="pg-copy" data-clear>Clear mask</button>'
+        '<span class="pg-meta">By keyboard: arrows, Space, + and −</span></div>'
         f'<div class="pg-surface" style="aspect-ratio:{width}/{height};--pg-shape:{width / height:.4f}">'
         f'<img alt="Paint over what may change" src="data:image/png;base64,{data}" draggable="false"></div></div>'
     )
+
+
+def source_id(png: bytes) -> str:
+    """Which picture a painter is for, so that a late stroke is not taken for one on the next picture."""
+    return hashlib.sha256(png).hexdigest()[:16]
 
 
 def view_of(png: bytes) -> Image:
@@ -158,7 +166,7 @@ def shown(png: bytes, mask: bytes | None = None, alt: str = "The picture to star
     data = base64.b64encode(_png(picture)).decode()
     return (
         f'<figure class="pg-source"><img alt="{alt}" src="data:image/png;base64,{data}">'
-        f"<figcaption>{line}</figcaption></figure>"
+        f'<figcaption role="status">{line}</figcaption></figure>'
     )
 
 

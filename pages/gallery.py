@@ -144,7 +144,6 @@ class GalleryPage:
 
     def wire(self, view: GalleryView, images: ImagesView, shared: Shared) -> None:
         """Events only."""
-        images.mode.choices = [*images.mode.choices, ("Gallery", MODE)]
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
         # Every click in its order. "always_last" would run the last one again without what was clicked.
         ordered = {**quick, "trigger_mode": "multiple", "concurrency_limit": 1}

@@ -118,7 +118,6 @@ class GridPage:
 
     def wire(self, view: GridView, images: ImagesView, shared: Shared) -> None:
         """Events only."""
-        images.mode.choices = [*images.mode.choices, ("Grid", MODE)]
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
         stream = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         outputs = [

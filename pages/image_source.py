@@ -9,7 +9,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from components.errors import shown_to_user
-from components.sources import ON_PAINT, Extent, extended, mask_from, painter, shown, size_of, strokes_in
+from components.sources import ON_PAINT, Extent, extended, mask_from, painter, shown, size_of, source_id, strokes_in
 from core.errors import UserInputError
 from core.images import DEFAULT_STRENGTH, ImageCapabilities, ImageSettings, Picture, fitted_size
 from core.protocols import ImageRouter
@@ -180,11 +180,13 @@ class SourcePanel:
                 gr.Slider(visible=how != "extend"),
             )
 
-    def painted(self, source: Source | None, event: gr.EventData) -> tuple[bytes | None, str]:
+    def painted(self, source: Source | None, event: gr.EventData) -> tuple[Any, Any]:
         """Take what is painted now, and show the region back."""
         with shown_to_user():
             if source is None:
                 raise UserInputError("There is no picture to paint on. Choose one first.")
+            if event.source != source_id(source.plain):
+                return gr.skip(), gr.skip()  # painted over the picture before this one
             strokes = strokes_in(event.mask)
             return strokes, shown(source.plain, mask_from(source.plain, strokes) if strokes else None)
 

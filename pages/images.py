@@ -27,6 +27,7 @@ from pages.image_source import SourcePanel, SourceView, told
 from pages.shared import Shared
 
 Keep = Callable[[str, Sequence[Picture]], str]
+MODES = {"draw": "Draw", "compare": "Compare blind", "gallery": "Gallery", "grid": "Grid"}
 EXAMPLES = ("a red apple", "a yellow star", "a cat face", "a green car", "a rocket")
 
 
@@ -79,9 +80,17 @@ class ImagesPage:
     """Draws with the visitor's image model. The page listens to drawings; the engine owns them."""
 
     def __init__(
-        self, router: ImageRouter, catalog: HubCatalog, keep: Keep = nothing_kept, lookup: Lookup = nothing_found
+        self,
+        router: ImageRouter,
+        catalog: HubCatalog,
+        keep: Keep = nothing_kept,
+        lookup: Lookup = nothing_found,
+        modes: Sequence[str] = IMAGE_MODES[:2],
     ) -> None:
-        """`keep` puts a visitor's finished pictures into the gallery and returns what is to say of it; `lookup` finds one."""
+        """`keep` puts a visitor's finished pictures into the gallery and returns what is to say of it; `lookup` finds one.
+
+        `modes` are those whose pages are built; all of them need a gallery.
+        """
         self.router = router
         self.controls = ControlsPanel(router, catalog)
         self.source = SourcePanel(router)
@@ -89,13 +98,14 @@ class ImagesPage:
         self.recipe = RecipePanel(router, self.controls, self.source, self.adapters, lookup)
         self.easels = Easels()
         self.keep = keep
+        self.modes = modes
 
     def build(self) -> ImagesView:
         """Layout only."""
         with gr.Row(elem_classes="pg-work"):
             with gr.Column(scale=7, min_width=320) as left:
                 mode = gr.Radio(
-                    [("Draw", "draw"), ("Compare blind", "compare")], value="draw", show_label=False, label="Mode",
+                    [(MODES[mode], mode) for mode in self.modes], value="draw", show_label=False, label="Mode",
                     elem_id="images-mode", container=False,
                 )  # fmt: skip
                 with gr.Column() as single:

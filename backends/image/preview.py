@@ -15,8 +15,8 @@ log = logging.getLogger(__name__)
 # A decoder up to this size costs less than a step.
 _CHEAP_PARAMETERS = 5_000_000
 # Previews may take this part of the time, and come no faster than a person can see.
-_SHARE = 0.08
-_LEAST_SECONDS = 0.1
+_SHARE = 0.05
+_LEAST_SECONDS = 0.12
 _FITTED_SIDE = 256
 # Colours and shapes, nothing one could make out.
 _COARSE_SIDE = 16

@@ -63,6 +63,11 @@ def url(images: EndlessImages, tmp_path_factory: pytest.TempPathFactory) -> Iter
             drawing.cancel()
 
 
+def whole(prompt: str) -> dict[str, list[object]]:
+    """A call over plain HTTP, which has to name every parameter."""
+    return {"data": [prompt, "", "", 0, 0, 0, -1, "", -1, None, None, -1, None]}
+
+
 def begun(images: EndlessImages, prompt: str) -> Endless:
     wait_until(lambda: any(one.settings.prompt == prompt for one in images.endless()), SECONDS, "it never began")
     return next(one for one in images.endless() if one.settings.prompt == prompt)
@@ -82,7 +87,7 @@ def test_a_call_that_is_cancelled_stops_drawing(images: EndlessImages, url: str)
 
 def test_a_caller_whose_connection_is_gone_stops_drawing(images: EndlessImages, url: str) -> None:
     with httpx.Client(timeout=SECONDS) as http:
-        asked = http.post(f"{url}gradio_api/call/generate_image", json={"data": ["endless, gone"]})
+        asked = http.post(f"{url}gradio_api/call/generate_image", json=whole("endless, gone"))
         event = asked.json()["event_id"]
         with http.stream("GET", f"{url}gradio_api/call/generate_image/{event}") as stream:
             drawing = begun(images, "endless, gone")
@@ -93,7 +98,7 @@ def test_a_caller_whose_connection_is_gone_stops_drawing(images: EndlessImages, 
 
 def test_a_caller_who_stays_is_not_disturbed(url: str) -> None:
     with httpx.Client(timeout=SECONDS) as http:
-        asked = http.post(f"{url}gradio_api/call/generate_image", json={"data": ["a star"]})
+        asked = http.post(f"{url}gradio_api/call/generate_image", json=whole("a star"))
         text = http.get(f"{url}gradio_api/call/generate_image/{asked.json()['event_id']}").text
     assert "event: complete" in text
     recipe = json.loads(text.rpartition("data: ")[2])[1]

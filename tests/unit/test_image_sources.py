@@ -11,7 +11,7 @@ import gradio as gr
 import pytest
 from PIL import Image, ImageDraw
 
-from components.sources import Extent, extended, mask_from, size_of, strokes_in, view_of
+from components.sources import Extent, extended, mask_from, size_of, source_id, strokes_in, view_of
 from core.errors import UserInputError
 from core.images import ImageCapabilities, ImageSettings
 from pages.image_source import NONE, Source, SourcePanel, extent_of
@@ -107,12 +107,16 @@ def test_extents_that_make_no_sense_are_refused(extent: Extent, says: str) -> No
 def test_the_masked_region_is_shown_back_with_its_share() -> None:
     source = picture()
     event: Any = SimpleNamespace(
-        mask=painted(source, (0, 0, view_of(source).width // 2 - 1, view_of(source).height - 1))
+        mask=painted(source, (0, 0, view_of(source).width // 2 - 1, view_of(source).height - 1)),
+        source=source_id(source),
     )
     kept, html = SourcePanel(FakeImages()).painted(Source(source, source), event)
     assert kept
     assert "50 % may change" in html
     assert size_of(source) == (40, 24)
+    # A stroke that comes late, over the picture before this one, masks nothing here.
+    event.source = source_id(b"another picture")
+    assert SourcePanel(FakeImages()).painted(Source(source, source), event) == (gr.skip(), gr.skip())
 
 
 def test_what_the_page_hands_to_the_engine() -> None:
