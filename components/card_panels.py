@@ -201,8 +201,10 @@ def _below(card: ModelCard, children: Children | str | None, sized: Sized | None
 def _evaluation(each: Evaluation, check: Check | None, *, asked: bool) -> str:
     beside = "–"
     if check is not None and check.third is not None and check.difference is not None:
-        mark = " pg-warn" if abs(check.difference) > 3 else ""
-        beside = f'<span class="{mark.strip()}">{check.third.value:g} ({check.difference:+.1f})</span>'
+        mark = ' class="pg-warn"' if check.comparable and abs(check.difference) > 3 else ""
+        apart = f"{check.difference:+.1f}" if check.comparable else f"{check.third.shots} shots"
+        where = f' <span class="pg-meta">{escape(check.third.source)}</span>' if check.third.source else ""
+        beside = f"<span{mark}>{check.third.value:.4g} ({apart})</span>{where}"
     elif asked and each.who == "self-reported":
         beside = '<span class="pg-meta">no third-party result found</span>'
     how = ", ".join(filter(None, (each.metric, each.config))) or "not said"

@@ -159,13 +159,14 @@ class Publisher:
 
 @dataclass(frozen=True, slots=True)
 class BoardEntry:
-    """One result for this model on a benchmark's leaderboard of the Hub."""
+    """One result for this model by a third party: a benchmark's leaderboard of the Hub, or the Open LLM Leaderboard."""
 
     benchmark: str
     value: float
     verified: bool
     rank: int | None = None
     source: str | None = None
+    shots: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,13 +63,14 @@ def _crossed(checks: Sequence[Check] | str | None) -> Iterator[Finding]:
         return
     for check in checks or ():
         difference = check.difference
-        if difference is not None and abs(difference) > FAR_APART:
+        if difference is not None and check.comparable and abs(difference) > FAR_APART:
             more = "higher" if difference > 0 else "lower"
             sentence = (
                 f"{check.benchmark}: the card says {check.stated.percent:.1f}, a third party measured "
                 f"{check.stated.percent - difference:.1f}; the author's number is {abs(difference):.1f} points {more}."
             )
-            yield Finding("evaluation-differs", "medium", sentence, source)
+            place = (check.third.source if check.third else None) or source
+            yield Finding("evaluation-differs", "medium", sentence, place)
     if checks and all(check.third is None for check in checks):
         yield Finding(
             "crosscheck-none", "info", "No third-party result was found for any of the stated numbers.", source

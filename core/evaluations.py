@@ -66,11 +66,20 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A number of the page beside one that somebody else measured; `third` None: none was found."""
+    """A number of the page beside one that somebody else measured; `third` None: none was found.
+
+    `comparable` is False when both say how many shots there were, and the two are not the same.
+    """
 
     benchmark: str
     stated: Evaluation
     third: BoardEntry | None
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the difference says something."""
+        both = self.third is not None and None not in (self.third.shots, self.stated.shots)
+        return not both or (self.third is not None and self.third.shots == self.stated.shots)
 
     @property
     def difference(self) -> float | None:
@@ -96,7 +105,9 @@ def evaluations_of(
 
 def checks_of(evaluations: Sequence[Evaluation], entries: Iterable[BoardEntry]) -> tuple[Check, ...]:
     """Each stated number beside the third-party result for the same benchmark, where there is one."""
-    by_name = {benchmark_of(entry.benchmark): entry for entry in entries}
+    by_name: dict[str, BoardEntry] = {}
+    for entry in entries:
+        by_name.setdefault(benchmark_of(entry.benchmark), entry)
     return tuple(
         Check(each.benchmark, each, by_name.get(each.benchmark)) for each in evaluations if each.who == "self-reported"
     )

@@ -323,6 +323,10 @@ class CardDetails(Protocol):
         """This model's results on the Hub's leaderboards of these benchmark datasets."""
         ...
 
+    def open_llm(self, repo_id: str) -> tuple[BoardEntry, ...]:
+        """This model's results that the Open LLM Leaderboard published, with their date."""
+        ...
+
     def quantised(self, children: Children) -> Sized | None:
         """The most downloaded quantised child with the size of its smallest file of weights."""
         ...

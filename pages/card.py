@@ -36,6 +36,7 @@ from pages.card_record import (
     or_sentence,
     parts_of,
     record_of,
+    third_parties,
     with_configs,
 )
 from pages.card_use import UseModel
@@ -314,7 +315,7 @@ class CardPage:
         return SAME._replace(
             findings=verdict_box(report, pending=pending),
             tree=tree_panel(card, known_of(card, done).lineage, done.get("children")),
-            evaluation=evaluation_panel(report.evaluations, done.get("checks"), report.sections),
+            evaluation=evaluation_panel(report.evaluations, third_parties(done), report.sections),
         )
 
     def look_further(self, shown: ModelRef | None) -> Iterator[tuple[Any, ...]]:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 from core.card_parts import Children, Lineage, Sized, Template
 from core.catalog import ModelCard
 from core.errors import AppError
-from core.evaluations import checks_of, evaluations_of
+from core.evaluations import checks_of, evaluations_of, is_known
 from core.licenses import license_of
 from core.lineage import parents_of
 from core.model_facts import facts_of
@@ -24,6 +24,7 @@ from core.snippets import snippets_of
 T = TypeVar("T")
 MOST_REQUESTS = 10
 """The most requests one page makes by itself."""
+OPEN_LLM_REQUESTS = 4
 CARD_REQUESTS = 5
 """Those for the card alone: the commit, the record, README.md, config.json and the refs."""
 
@@ -100,6 +101,17 @@ def further_of(card: ModelCard, details: CardDetails) -> list[Further]:
     if derived and downloads is not None and downloads < FEW_DOWNLOADS and likes == 0:
         found.append(Further("discussions", 1, lambda: details.discussions(card.repo_id)))
         found.append(Further("publisher", 2, lambda: details.publisher(card.repo_id)))
+    if card.source == "hub" and any(is_known(each.benchmark) for each in evaluations):
+        # Last: four requests, and what they bring replaces what the leaderboards alone told.
+        found.append(
+            Further(
+                "open_llm",
+                OPEN_LLM_REQUESTS,
+                lambda: checks_of(
+                    evaluations, (*details.boards(card.repo_id, datasets), *details.open_llm(card.repo_id))
+                ),
+            )
+        )
     return found
 
 
@@ -120,8 +132,14 @@ def affordable(card: ModelCard, done: dict[str, Any], further: list[Further]) ->
 def known_of(card: ModelCard, done: dict[str, Any]) -> Known:
     """What the finished parts tell; a model that names no parent has an empty tree."""
     empty = None if parents_of(card.metadata, card.record.tags).parents else Lineage()
-    others = {name: done.get(name) for name in ("publisher", "discussions", "checks", "changed", "successors")}
-    return Known(done.get("lineage", empty), **others)
+    others = {name: done.get(name) for name in ("publisher", "discussions", "changed", "successors")}
+    return Known(done.get("lineage", empty), checks=third_parties(done), **others)
+
+
+def third_parties(done: dict[str, Any]) -> Any:
+    """The numbers beside third parties': with the Open LLM Leaderboard's where those were read."""
+    wider = done.get("open_llm")
+    return wider if isinstance(wider, tuple) else done.get("checks", wider)
 
 
 def with_configs(card: ModelCard, done: dict[str, Any]) -> ModelCard:

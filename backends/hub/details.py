@@ -16,6 +16,7 @@ from backends.hub.circuit import Circuit
 from backends.hub.errors import About
 from backends.hub.front_matter import decoded
 from backends.hub.local import LocalModel, LocalModels
+from backends.hub.open_llm import open_llm_entries
 from backends.hub.remote import HubModels
 from backends.hub.rows import files_of, mapping_of
 from core.card_parts import (
@@ -187,6 +188,13 @@ class Details:
         return self._once(
             ("boards", repo_id, tuple(datasets)),
             lambda: self._answered(lambda: people.board_entries(self._session, repo_id, datasets, self._seconds)),
+        )
+
+    def open_llm(self, repo_id: str) -> tuple[BoardEntry, ...]:
+        """This model's results that the Open LLM Leaderboard published, with their date."""
+        return self._once(
+            ("open_llm", repo_id),
+            lambda: self._answered(lambda: open_llm_entries(self._session, repo_id, self._seconds)),
         )
 
     def quantised(self, children: Children) -> Sized | None:

@@ -317,6 +317,36 @@ class TestPeople:
         entries = details.boards(ADAPTER, (BENCHMARK, "no/such-board", "alice/votes"))
         assert [(e.benchmark, e.value, e.source) for e in entries] == [(BENCHMARK, 55.1, "Open board")]
 
+    def test_published_results_of_the_open_llm_leaderboard(self, details: Details, hub: HubServer) -> None:
+        assert details.open_llm(MERGE) == ()
+        second = {
+            "results": {"leaderboard_mmlu_pro": {"acc,none": 0.31}, "x": 3},
+            "n-shot": {"leaderboard_mmlu_pro": 5},
+        }
+        first = {
+            "results": {
+                "harness|gsm8k|5": {"acc": 0.3},
+                "harness|hendrycksTest-law|5": {"acc": 0.4},
+                "harness|hendrycksTest-art|5": {"acc": 0.6},
+                "all": {"acc": 1},
+            }
+        }
+        for dataset, data in (("open-llm-leaderboard/results", second), ("open-llm-leaderboard-old/results", first)):
+            name = f"{ADAPTER}/results_2024-06-16T21-34-28.67.json"
+            older = {f"{ADAPTER}/results_2024-01-01T00-00-00.00.json": b"{}"}
+            hub.add_dataset(dataset, {name: json.dumps(data).encode(), **older})
+        entries = details.open_llm(ADAPTER)
+        assert [(e.benchmark, e.value, e.shots, e.source) for e in entries] == [
+            ("MMLU-Pro", 0.31, 5, "Open LLM Leaderboard, 2024-06-16"),
+            ("MMLU", 0.5, 5, "Open LLM Leaderboard, 2024-06-16"),
+            ("GSM8K", 0.3, 5, "Open LLM Leaderboard, 2024-06-16"),
+        ]
+        found = gathered(details.open(ADAPTER), details)
+        record = record_of(found, "")
+        thirds = {row["benchmark"]: row["third_party"] for row in record["evaluations"]}
+        assert thirds["MMLU"]["source"] == "Open board", "a benchmark's own leaderboard comes first"
+        assert thirds["GSM8K"]["source"] == "Open LLM Leaderboard, 2024-06-16"
+
 
 class TestReport:
     def test_an_apache_child_of_a_llama_parent(self, details: Details) -> None:
