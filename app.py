@@ -308,6 +308,7 @@ def build(services: Services) -> gr.Blocks:
             ImagesApi(services.images).wire()
             best.wire(best_view, images_view, shared)
             image_battle.wire(image_battle_view, images_view, shared, demo)
+            compare.wire_images(compare_view, images_view, image_battle_view, shared)
             if grid and grid_view and gallery and gallery_view:
                 grid.wire(grid_view, images_view, shared)
                 gallery.wire(gallery_view, images_view, shared)

@@ -23,6 +23,8 @@ from core.refs import ModelRef
 from core.shortlist import read_kept
 from pages.battle import BattleView
 from pages.chat import ChatView
+from pages.image_battle import ImageBattleView
+from pages.images import ImagesView
 from pages.search import SearchView
 from pages.search_shortlist import ShortlistView
 from pages.shared import Shared
@@ -39,6 +41,7 @@ class CompareView:
     copy: gr.HTML
     table: gr.HTML
     battle: gr.Button
+    draw: gr.Button
     pair: gr.Dropdown
     refs: gr.State
 
@@ -51,6 +54,7 @@ class Comparison(NamedTuple):
     table: Any
     pair: Any
     battle: Any
+    draw: Any
     refs: Any
     searched: Any
     address: Any
@@ -73,8 +77,9 @@ class ComparePage:
                     [], label="The two", container=False, visible=False, min_width=300, elem_id="compare-pair"
                 )
                 battle = gr.Button("Battle these two", size="sm", visible=False, elem_id="compare-battle")
+                draw = gr.Button("Battle these two in pictures", size="sm", visible=False, elem_id="compare-draw")
             table = gr.HTML("", elem_id="compare-table", js_on_load=None)
-        return CompareView(group, back, copy, table, battle, pair, gr.State(()))
+        return CompareView(group, back, copy, table, battle, draw, pair, gr.State(()))
 
     def wire(
         self,
@@ -89,7 +94,8 @@ class ComparePage:
         """Events only."""
         own: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 8}
         outputs = [
-            search.main, view.group, view.table, view.pair, view.battle, view.refs, shared.searched, shared.address,
+            search.main, view.group, view.table, view.pair, view.battle, view.draw, view.refs, shared.searched,
+            shared.address,
         ]  # fmt: skip
         shortlist.panel.submit(self.compare, [shared.shortlist, search.query], outputs, **own)
         demo.load(self.arrive, None, outputs, **own)
@@ -100,6 +106,17 @@ class ComparePage:
             [view.pair, view.refs],
             [shared.tabs, chat.mode, contenders.first_model, contenders.second_model, contenders.setup, shared.address],
             **own,
+        )
+
+    def wire_images(self, view: CompareView, images: ImagesView, contenders: ImageBattleView, shared: Shared) -> None:
+        """Where pictures are drawn, two image models can be handed to the Images tab."""
+        both = contenders.contenders
+        view.draw.click(
+            self.hand_to_images,
+            [view.pair, view.refs],
+            [shared.tabs, images.mode, both.first.model, both.second.model, shared.address],
+            show_progress="hidden",
+            api_visibility="private",
         )
 
     def compare(self, event: gr.EventData, stored: Any, query: SearchQuery) -> Iterator[Comparison]:
@@ -135,13 +152,16 @@ class ComparePage:
     def hand_over(self, pair: str, refs: Sequence[ModelRef]) -> tuple[Any, ...]:
         """Open the blind comparison of the Chat tab on two of the models, at their commits."""
         with shown_to_user():
-            chosen = [ref for ref in refs if str(ref) in (pair or "").split(" ")]
-            if len(chosen) != FEWEST:
-                raise UserInputError("Choose which two models to compare blind.")
-            first, second = (str(ref) for ref in chosen)
+            first, second = _two(pair, refs)
             return (
                 gr.Tabs(selected="chat"), "compare", first, second, gr.Accordion(open=True), Address("chat").query(),
             )  # fmt: skip
+
+    def hand_to_images(self, pair: str, refs: Sequence[ModelRef]) -> tuple[Any, ...]:
+        """Open the blind comparison of the Images tab on two of the models, at their commits."""
+        with shown_to_user():
+            first, second = _two(pair, refs)
+            return gr.Tabs(selected="images"), "compare", first, second, Address("images").query()
 
     def _opened(self, params: dict[str, str]) -> Iterator[Comparison]:
         refs = read_compared(params)
@@ -186,14 +206,16 @@ class ComparePage:
             (f"{_name(first.ref)} and {_name(second.ref)}", f"{first.ref} {second.ref}")
             for at, first in enumerate(models)
             for second in models[at + 1 :]
-            if _talks(first) and _talks(second)
+            if first.card is not None and second.card is not None and _draws(first) == _draws(second)
         ]
+        drawn = [_draws(model) for model in models if model.card is not None]
         return Comparison(
             gr.Column(visible=False),
             gr.Column(visible=True),
             table,
             gr.Dropdown(pairs, value=pairs[0][1] if pairs else None, visible=len(pairs) > 1),
-            gr.Button(visible=bool(pairs)),
+            gr.Button(visible=drawn.count(False) > 1),
+            gr.Button(visible=drawn.count(True) > 1),
             tuple(model.ref for model in models),
             gr.skip(),
             gr.skip(),
@@ -201,7 +223,15 @@ class ComparePage:
 
 
 _CLOSED = Comparison(
-    gr.Column(visible=True), gr.Column(visible=False), gr.skip(), gr.skip(), gr.skip(), (), gr.skip(), gr.skip()
+    gr.Column(visible=True),
+    gr.Column(visible=False),
+    gr.skip(),
+    gr.skip(),
+    gr.skip(),
+    gr.skip(),
+    (),
+    gr.skip(),
+    gr.skip(),
 )
 _COPY = """
 element.addEventListener('click', (e) => {
@@ -215,9 +245,16 @@ element.addEventListener('click', (e) => {
 """
 
 
-def _talks(model: Compared) -> bool:
-    """Whether the Chat tab is the place to compare it blind."""
-    return model.card is not None and model.card.summary.task not in _IMAGES
+def _draws(model: Compared) -> bool:
+    """Whether the Images tab is the place to compare it blind."""
+    return model.card is not None and model.card.summary.task in _IMAGES
+
+
+def _two(pair: str, refs: Sequence[ModelRef]) -> tuple[str, str]:
+    chosen = [str(ref) for ref in refs if str(ref) in (pair or "").split(" ")]
+    if len(chosen) != FEWEST:
+        raise UserInputError("Choose which two models to compare blind.")
+    return chosen[0], chosen[1]
 
 
 def _name(ref: ModelRef) -> str:

@@ -53,6 +53,7 @@ class ShortlistPage:
                 who = gr.Textbox(
                     label="Who decides",
                     show_label=False,
+                    container=False,
                     placeholder="Your name, for decisions",
                     max_lines=1,
                     min_width=180,

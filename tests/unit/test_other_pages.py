@@ -37,7 +37,9 @@ def card_page(router: FakeRouter | None = None) -> CardPage:
 
 
 def test_choosing_a_row_opens_its_card() -> None:
-    tabs, place, query = SearchTab(FakeCatalog()).open(event(repo_id=OTHER.repo_id, revision=OTHER.revision))
+    tabs, place, query = SearchTab(FakeCatalog()).open(
+        event(repo_id=OTHER.repo_id, revision=OTHER.revision, kind="model")
+    )
     assert place == Address("card", OTHER.repo_id, OTHER.revision)
     assert query.startswith("tab=card&model=org%2Fother-model")
     assert tabs.selected == "card"

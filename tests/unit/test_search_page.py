@@ -148,6 +148,11 @@ def test_back_and_forward_bring_the_search_back_and_leave_other_tabs_alone() -> 
     assert len(list(tab.follow(event(query="tab=chat"), request(), []))) == 1
 
 
+def test_what_is_no_model_says_where_its_card_is() -> None:
+    with pytest.raises(gr.Error, match="datasets/org/tickets"):
+        SearchTab(FakeCatalog()).open(event(repo_id="org/tickets", revision="", kind="dataset"))
+
+
 def test_nothing_found_says_what_to_do_and_a_notice_comes_first() -> None:
     empty = page_of(hub_reachable=False, notice="The Hub cannot be reached <now>.", complete=False, exact=False)
     html = results(empty, replace(PLAIN, text="x"))

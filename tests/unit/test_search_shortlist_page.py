@@ -140,6 +140,8 @@ def test_a_battle_gets_both_at_their_commits() -> None:
     page = ComparePage(FakeCatalog(), None)
     tabs, mode, first, second, _, address = page.hand_over(f"{REF} {OTHER}", (REF, OTHER))
     assert (tabs.selected, mode, first, second, address) == ("chat", "compare", str(REF), str(OTHER), "tab=chat")
+    tabs, mode, first, second, address = page.hand_to_images(f"{OTHER} {REF}", (REF, OTHER))
+    assert (tabs.selected, mode, first, second, address) == ("images", "compare", str(REF), str(OTHER), "tab=images")
     with pytest.raises(gr.Error, match="which two"):
         page.hand_over("", (REF, OTHER))
 
