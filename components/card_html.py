@@ -15,7 +15,7 @@ from components.card_tables import files_table, findings_list, metadata_table
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
 
-__all__ = ["files_table", "findings_list", "metadata_table", "render_card"]
+__all__ = ["COPIES_CODE", "files_table", "findings_list", "metadata_table", "render_card"]
 
 MOST_CHARACTERS = 1_000_000
 # Characters that make a Markdown or HTML parser work: their number bounds the time, however they are arranged.
@@ -150,6 +150,26 @@ def render_card(
     return f'<div class="pg-card" dir="auto">{html}</div>' if html.strip() else ""
 
 
+# A copy button on each block of code. It is made in the browser: the sanitised card itself never holds a button.
+COPIES_CODE = """
+const dress = () => element.querySelectorAll('.pg-card pre').forEach((pre) => {
+  if (pre.parentElement.classList.contains('pg-code')) return;
+  const box = document.createElement('div');
+  const button = document.createElement('button');
+  box.className = 'pg-code';
+  button.className = 'pg-copy';
+  button.type = 'button';
+  button.textContent = 'Copy';
+  button.addEventListener('click', () => navigator.clipboard?.writeText(pre.innerText).then(() => {
+    button.textContent = 'Copied';
+    setTimeout(() => { button.textContent = 'Copy'; }, 1200);
+  }));
+  pre.replaceWith(box);
+  box.append(button, pre);
+});
+new MutationObserver(dress).observe(element, { childList: true, subtree: true });
+dress();
+"""
 _AWAY = 'target="_blank" rel="noopener noreferrer nofollow"'
 _HEADING = re.compile(r'<h([1-3])\b[^>]*\bid="([^"]+)"[^>]*>(.*?)</h\1>', re.DOTALL)
 MOST_HEADINGS = 80

@@ -12,7 +12,7 @@ import gradio as gr
 
 from components.api import expose
 from components.card_head import facts_of, head_of, snippets_of_card
-from components.card_html import outline_of, render_card
+from components.card_html import COPIES_CODE, outline_of, render_card
 from components.card_panels import OPENS, evaluation_panel, tree_panel, verdict_box
 from components.errors import shown_to_user
 from components.latest import Latest
@@ -128,7 +128,7 @@ class CardPage:
                 tree = gr.HTML("", elem_id="card-tree", js_on_load=OPENS)
                 evaluation = gr.HTML("", elem_id="card-evaluation", js_on_load=None)
                 asked = self.asked.build() if self.asked else None
-                body = gr.HTML("", elem_id="card-body", js_on_load=None)
+                body = gr.HTML("", elem_id="card-body", js_on_load=COPIES_CODE)
             with gr.Column(scale=3, min_width=280, elem_classes="pg-card-side"):
                 use = gr.Button("Use this model", variant="primary", visible=False, elem_id="use-model")
                 progress = gr.HTML("", elem_id="use-progress")

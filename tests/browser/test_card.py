@@ -51,6 +51,10 @@ def test_everything_about_an_adapter_on_one_page(page: Page, url: str, hub: tupl
     expect(page.locator("#card-code")).to_contain_text(commits["new"])
     expect(page.locator("#card-body")).to_contain_text("A LoRA that answers support tickets")
 
+    page.locator("#card-body .pg-code button").first.click()
+    expect(page.locator("#card-body .pg-code button").first).to_have_text("Copied")
+    assert "use_auth_token=True" in page.evaluate("navigator.clipboard.readText()")
+
     page.get_by_role("button", name="History and differences").click()
     expect(page.locator("#card-commits .pg-chosen")).to_contain_text("Say what it was trained on")
     page.locator("#card-compare input").click()
