@@ -1,4 +1,8 @@
-"""Many visitors at once: tokens per second and first words over a plain chat, a batch without a server, and turn ten."""
+"""Many visitors at once: tokens per second and first words over a plain chat, a batch without a server, and turn ten.
+
+`python -m benchmarks.together` prints these rows alone, in about five minutes; with `--small` it only shows that everything
+runs. The plain chats and the thirty-two visitors are asked once: they take longest, and are far from their limits.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +22,22 @@ from typing import Any
 
 from benchmarks.processes import ROOT, Served, first_byte, serving
 
-TOKENS = 96
-RUNS = 3
-CONVERSATIONS = (10, 200)
-SCRIPTED_TOKENS = 4000
 Row = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is asked. `conversations`: after how many memory is looked at; `scripted` tokens come at fifty a second."""
+
+    tokens: int = 96
+    runs: int = 3
+    crowd: int = 32
+    conversations: tuple[int, int] = (10, 200)
+    spoken: int = 16
+    scripted: int = 4000
+
+
+SMALL = Size(tokens=6, runs=1, crowd=10, conversations=(4, 12), spoken=4, scripted=150)
 
 
 @dataclass(frozen=True)
@@ -46,11 +62,15 @@ def ask(url: str, prompt: str, **given: Any) -> Visit:
     return Visit(first, time.monotonic() - started, str(text))
 
 
-def at_once(url: str, prompts: list[str], **given: Any) -> tuple[float, list[Visit]]:
-    """All prompts together, each by a visitor of its own; (seconds until the last was answered, what each saw)."""
+def connected(url: str, number: int) -> list[Any]:
+    """So many clients, each a visitor of its own."""
     from gradio_client import Client
 
-    clients = [Client(url, verbose=False, httpx_kwargs={"timeout": 600}) for _ in prompts]
+    return [Client(url, verbose=False, httpx_kwargs={"timeout": 600}) for _ in range(number)]
+
+
+def at_once(clients: list[Any], prompts: list[str], **given: Any) -> tuple[float, list[Visit]]:
+    """All prompts together, each by a visitor of its own; (seconds until the last was answered, what each saw)."""
     visits: list[Visit | None] = [None] * len(prompts)
     begin = threading.Barrier(len(prompts) + 1)
 
@@ -85,9 +105,9 @@ def stories(number: int, run: int) -> list[str]:
 
 
 @contextmanager
-def unserved(model: Path, dtype: str) -> Iterator[Callable[[list[str]], float]]:
+def unserved(model: Path, dtype: str, tokens: int) -> Iterator[Callable[[list[str]], float]]:
     """`generate_batch` in its own process: prompts to seconds."""
-    command = [sys.executable, "-m", "benchmarks.plain_batch", str(model), dtype, str(TOKENS)]
+    command = [sys.executable, "-m", "benchmarks.plain_batch", str(model), dtype, str(tokens)]
     process = subprocess.Popen(
         command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
@@ -106,17 +126,17 @@ def unserved(model: Path, dtype: str) -> Iterator[Callable[[list[str]], float]]:
 
 
 @contextmanager
-def plain_chat(model: Path, dtype: str, data: Path, at_once: int) -> Iterator[str]:
+def plain_chat(model: Path, dtype: str, data: Path, tokens: int, at_once: int) -> Iterator[str]:
     """A plain `gr.ChatInterface` that answers so many at the same time."""
-    settings = {"PEER_MODEL": str(model), "PEER_DTYPE": dtype, "PEER_TOKENS": str(TOKENS), "PEER_AT_ONCE": str(at_once)}
+    settings = {"PEER_MODEL": str(model), "PEER_DTYPE": dtype, "PEER_TOKENS": str(tokens), "PEER_AT_ONCE": str(at_once)}
     with serving(["benchmarks/plain_chat.py"], data, **settings) as peer:
         first_byte(peer, 120)
         ask(peer.url, "Hello")
         yield peer.url
 
 
-def run() -> list[Row]:
-    """(figure, value, against) rows."""
+def run(size: Size = Size()) -> Iterator[Row]:
+    """(figure, value, against) rows, each as soon as it is known."""
     from transformers import AutoTokenizer
 
     from backends.bundled import FOLDER, prepare
@@ -137,36 +157,50 @@ def run() -> list[Row]:
         with serving(["app.py"], data) as served:
             first_byte(served)
             ask(served.url, "Hello", max_new_tokens=4)
-            rows = _speeds(served, model, dtype, data, speed)
-            rows += _turn_ten(served)
-            rows += _memory(served)
-        stopped = subprocess.run(
-            [sys.executable, "-m", "benchmarks.stop_steps", str(data / "models")],
-            cwd=ROOT, check=True, capture_output=True, text=True,
-        )  # fmt: skip
-        rows.append(("Tokens made after Stop", stopped.stdout.strip(), "at most 2"))
-        return [*rows, *_streaming(data)]
+            yield from _speeds(served, model, dtype, data, speed, size)
+            yield from _turn_ten(served, size)
+            # What follows is told in bytes, steps and processor time, not in seconds, so it may run side by side.
+            with ThreadPoolExecutor(2) as pool:
+                streamed = pool.submit(_streaming, data, size)
+                stopped = pool.submit(_stopped, data)
+                yield from _memory(served, size)
+                yield from stopped.result()
+                yield from streamed.result()
+
+
+def _stopped(data: Path) -> list[Row]:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.stop_steps", str(data / "models")],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return [("Tokens made after Stop", done.stdout.strip(), "at most 2")]
 
 
 def _speeds(
-    served: Served, model: Path, dtype: str, data: Path, speed: Callable[[float, list[Visit]], float]
+    served: Served, model: Path, dtype: str, data: Path, speed: Callable[[float, list[Visit]], float], size: Size
 ) -> list[Row]:
-    greedy = {"max_new_tokens": TOKENS, "temperature": 0}
+    greedy = {"max_new_tokens": size.tokens, "temperature": 0}
     eight: list[tuple[float, float]] = []
     many: list[tuple[float, float]] = []
-    batch, queue, threads = [], [], []
-    for number in range(RUNS):  # in turns: whatever else the machine does meets all
-        for visitors, kept in ((8, eight), (32, many)):
-            seconds, visits = at_once(served.url, stories(visitors, number), **greedy)
-            kept.append((speed(seconds, visits), max(visit.first for visit in visits)))
-        # One peer at a time, and none idle beside another: each would keep memory and threads.
-        with unserved(model, dtype) as take:
-            take(stories(1, number))
-            batch.append(8 * TOKENS / take(stories(8, number)))
-        for limit, kept in ((1, queue), (8, threads)):
-            with plain_chat(model, dtype, data, limit) as url:
-                seconds, visits = at_once(url, stories(8, number))
-                kept.append((speed(seconds, visits), max(visit.first for visit in visits)))
+    batch: list[float] = []
+    queue: list[tuple[float, float]] = []
+    threads: list[tuple[float, float]] = []
+    visitors = connected(served.url, size.crowd)
+
+    def asked(clients: list[Any], number: int, run: int, kept: list[tuple[float, float]], **given: Any) -> None:
+        seconds, visits = at_once(clients[:number], stories(number, run), **given)
+        kept.append((speed(seconds, visits), max(visit.first for visit in visits)))
+
+    with unserved(model, dtype, size.tokens) as take:
+        take(stories(1, 0))
+        for run in range(size.runs):  # in turns: whatever else the machine does meets both
+            asked(visitors, 8, run, eight, **greedy)
+            batch.append(8 * size.tokens / take(stories(8, run)))
+    asked(visitors, size.crowd, size.runs, many, **greedy)
+    # One peer at a time, and none idle beside another: each would keep memory and threads.
+    for limit, kept in ((1, queue), (8, threads)):
+        with plain_chat(model, dtype, data, size.tokens, limit) as url:
+            asked(connected(url, 8), 8, 0, kept)
 
     def middle(values: list[tuple[float, float]]) -> tuple[float, float]:
         return median(value for value, _ in values), median(first for _, first in values)
@@ -190,17 +224,17 @@ def _speeds(
             f"plain queue {queue_first:.1f} s: {first / queue_first:.3f} (below 0.1)",
         ),
         (
-            "32 visitors, together",
+            f"{size.crowd} visitors, together",
             f"{crowd:.0f} tokens/s, slowest first text {crowd_first:.1f} s",
             f"8 visitors {ours:.0f}: {crowd / ours:.2f} (1 or better), all answered",
         ),
     ]
 
 
-def _turn_ten(served: Served) -> list[Row]:
+def _turn_ten(served: Served, size: Size) -> list[Row]:
     line = "The keeper counted the waves, lit the lamp, wrote in the log, and waited for the ship that never came. "
     ratios, warm, cold = [], [], []
-    for number in range(RUNS):
+    for number in range(size.runs):
 
         def history(mark: str, turns: int) -> list[dict[str, str]]:
             kept = []
@@ -226,29 +260,36 @@ def _turn_ten(served: Served) -> list[Row]:
     ]
 
 
-def _memory(served: Served) -> list[Row]:
+def _memory(served: Served, size: Size) -> list[Row]:
+    visitors = connected(served.url, 8)
     resident: list[float] = []
     done = 0
-    for wanted in CONVERSATIONS:
+    for wanted in size.conversations:
         while done < wanted:
-            size = min(8, wanted - done)
-            at_once(served.url, [f"Conversation {done + each}: say hello." for each in range(size)], max_new_tokens=16)
-            done += size
+            number = min(8, wanted - done)
+            prompts = [f"Conversation {done + each}: say hello." for each in range(number)]
+            at_once(visitors[:number], prompts, max_new_tokens=size.spoken)
+            done += number
         resident.append(served.resident_mb())
     before, after = resident
     return [
         (
-            f"Resident memory after {CONVERSATIONS[1]} conversations",
+            f"Resident memory after {size.conversations[1]} conversations",
             f"{after:.0f} MB",
-            f"after {CONVERSATIONS[0]}: {before:.0f} MB, {100 * (after / before - 1):+.1f} % (within 3 %)",
+            f"after {size.conversations[0]}: {before:.0f} MB, {100 * (after / before - 1):+.1f} % (within 3 %)",
         )
     ]
 
 
-def _streaming(data: Path) -> list[Row]:
-    with serving(["-m", "benchmarks.scripted_app"], data, PEER_TOKENS=str(SCRIPTED_TOKENS)) as served:
+def _streaming(data: Path, size: Size) -> list[Row]:
+    with serving(["-m", "benchmarks.scripted_app"], data / "scripted", PEER_TOKENS=str(size.scripted)) as served:
         first_byte(served)
         before, started = served.processor_seconds(), time.monotonic()
-        ask(served.url, "Go", max_new_tokens=SCRIPTED_TOKENS)
+        ask(served.url, "Go", max_new_tokens=size.scripted)
         share = (served.processor_seconds() - before) / (time.monotonic() - started)
     return [("The app's own work while streaming 50 tokens/s", f"{100 * share:.0f} % of a core", "below 15 %")]
+
+
+if __name__ == "__main__":
+    for row in run(SMALL if "--small" in sys.argv else Size()):
+        print("| " + " | ".join(row) + " |", flush=True)

@@ -51,11 +51,17 @@ class Resident:
 
 
 def resident(
-    loaded: LoadedModel, steps: StepThread, free_bytes: Callable[[], int | None], *, share: int = 1
+    loaded: LoadedModel,
+    steps: StepThread,
+    free_bytes: Callable[[], int | None],
+    *,
+    share: int = 1,
+    alone: Callable[[Callable[[], PagedBatch]], PagedBatch] = load_alone,
 ) -> Resident:
     """Give a model its batch, if it can have one. Never raises: answering one at a time always remains.
 
-    An adapter's batch has one `share`th of the tokens that a model's has.
+    An adapter's batch has one `share`th of the tokens that a model's has. `alone` runs the trial; not `load_alone` when
+    that is running this already.
     """
     why = unfit(loaded.model)
     if why:
@@ -64,7 +70,7 @@ def resident(
     if shape is None:
         return Resident(loaded, None, _NO_MEMORY)
     try:
-        batch = load_alone(lambda: _tried(loaded, shape))
+        batch = alone(lambda: _tried(loaded, shape))
     except MemoryError as error:
         log.warning("%s is not batched: %s", loaded.ref, error)
         return Resident(loaded, None, _NO_MEMORY)

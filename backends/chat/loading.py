@@ -105,7 +105,7 @@ def _load(
 
 
 def load_adapter(base: LoadedModel, adapter: ModelRef, folder: Path, kept: Collection[ModelRef | None]) -> LoadedModel:
-    """`base` with an adapter on top, sharing its weights. The caller holds the turn of every forward pass.
+    """`base` with an adapter on top, sharing its weights. Under the loading lock and the turn of every forward pass.
 
     Adapters that are not `kept` go out of memory first. Raises `AppError` with what to do.
     """
@@ -113,7 +113,7 @@ def load_adapter(base: LoadedModel, adapter: ModelRef, folder: Path, kept: Colle
     if switch is None:
         raise ValueError(f"{base.ref} has no switch")
     switch.keep_only({each for each in kept if each is not None})
-    load_alone(lambda: switch.load(adapter, folder))
+    switch.load(adapter, folder)
     return replace(base, ref=replace(base.ref, adapter=adapter))
 
 

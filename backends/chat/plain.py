@@ -17,6 +17,7 @@ from backends.chat.steps import StepThread
 from backends.chat.turns import Turns
 from backends.chat.weights import check_published, offers
 from backends.chat.work import check_request, read, refuse_adapter, run
+from backends.loading_lock import load_alone
 from backends.model_files import ModelFiles
 from backends.registry import Lease, ModelRegistry
 from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress, WeightsOffer
@@ -209,12 +210,18 @@ class LocalChat:
         adapter = ref.adapter
         assert adapter is not None
         folder = self._own_adapters(ref).present(adapter)
-        # Nobody may compute with the model while its layers are exchanged, nor while the trial switches them.
-        with self._turns.held():
-            loaded = load_adapter(base.loaded, adapter, folder, [kept.adapter for kept in base.adapters.models()])
-            if base.engine is None:
-                return Resident(loaded, None, base.why)
-            return resident(loaded, self._steps, self._free_bytes, share=ADAPTER_SHARE)
+
+        def work() -> Resident:
+            # Nobody may compute with the model while its layers are exchanged, nor while the trial switches them. The
+            # turn is taken last: somebody else's load must not stop every answer.
+            with self._turns.held():
+                kept = [other.adapter for other in base.adapters.models()]
+                loaded = load_adapter(base.loaded, adapter, folder, kept)
+                if base.engine is None:
+                    return Resident(loaded, None, base.why)
+                return resident(loaded, self._steps, self._free_bytes, share=ADAPTER_SHARE, alone=lambda trial: trial())
+
+        return load_alone(work)
 
     def _own_adapters(self, ref: ModelRef) -> ChatAdapters:
         if self._adapters is None:

@@ -83,3 +83,17 @@ def test_the_chip_and_the_lists_name_model_and_adapter() -> None:
 def test_base_and_adapter_are_compared_with_one_choice() -> None:
     battle = BattlePage(FakeRouter(), FakeStore(), "salt", ())
     assert (battle._ref(PINNED, ADAPTED), battle._ref(BASE, ADAPTED)) == (ADAPTED, REF)
+
+
+def test_what_the_handlers_give_has_a_place_on_the_page() -> None:
+    import app
+    from tests.fakes import services
+
+    demo = app.build(services())
+    found = {fn.fn.__name__: len(fn.outputs) for fn in demo.fns.values() if of_this_page(fn.fn)}
+    assert found == {"choose": 6, "hold": 6, "fetch": 6, "follow": 5}
+    demo.close()
+
+
+def of_this_page(handler: object) -> bool:
+    return isinstance(getattr(handler, "__self__", None), AdapterPage)
