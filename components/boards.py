@@ -102,7 +102,8 @@ def _table(rows: tuple[Standing, ...]) -> str:
     )
     return (
         '<div class="pg-scroll"><table class="pg-results pg-board"><thead><tr><th class="n">Place</th><th>Contender</th>'
-        '<th class="n">Rating</th><th class="n">95 % interval</th><th class="n">Votes</th><th class="n">Won · lost · tied</th>'
+        '<th class="n">Rating<br><span class="pg-meta">95 % interval</span></th>'
+        '<th class="n">Votes<br><span class="pg-meta">won · lost · tied</span></th>'
         f"{heads}</tr></thead><tbody>{body}</tbody></table></div>"
         + (f'<p class="pg-meta">Not known here, because no row says it: {missing}.</p>' if missing else "")
     )
@@ -113,16 +114,15 @@ def _standing(row: Standing, facts: str) -> str:
     return (
         f'<tr><td class="n" data-label="Place">{place}</td><td class="pg-name">{escape(row.contender)}'
         f'<br><span class="pg-meta">{escape(row.model or "")}</span></td>'
-        + _cell("Rating", f"{row.rating:.0f}")
-        + _cell("95 %", f"{row.low:.0f} to {row.high:.0f}")
-        + _cell("Votes", f"{row.votes:,}")
-        + _cell("Won · lost · tied", f"{row.wins:,} · {row.losses:,} · {row.ties:,}")
+        + _cell("Rating", f"{row.rating:.0f}", f"{row.low:.0f} to {row.high:.0f}")
+        + _cell("Votes", f"{row.votes:,}", f"{row.wins:,} · {row.losses:,} · {row.ties:,}")
         + f"{facts}</tr>"
     )
 
 
-def _cell(label: str, text: str) -> str:
-    return f'<td class="n" data-label="{label}">{escape(text)}</td>'
+def _cell(label: str, text: str, below: str = "") -> str:
+    more = f'<br><span class="pg-meta">{escape(below)}</span>' if below else ""
+    return f'<td class="n" data-label="{label}">{escape(text)}{more}</td>'
 
 
 def _seconds(value: float | None) -> str:

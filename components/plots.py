@@ -99,15 +99,32 @@ def dots(points: Sequence[tuple[str, float, float]], across: str, upwards: str) 
     folded = min(xs) > 0 and max(xs) / min(xs) > 20
     scaled = [log10(x) if folded else x for x in xs]
     low, high, under, over = min(scaled), max(scaled), min(ys), max(ys)
+    places = [(_share(x, low, high), _share(y, under, over)) for (_, _, y), x in zip(points, scaled, strict=True)]
     marks = "".join(
-        f'<span class="pg-point{" pg-leftwards" if _share(x, low, high) > 0.6 else ""}" style="left:{8 + 84 * _share(x, low, high):.1f}%;bottom:{10 + 78 * _share(y, under, over):.1f}%" '
-        f'title="{escape(name)}"><i></i><b>{escape(name)}</b></span>'
-        for (name, _, y), x in zip(points, scaled, strict=True)
+        f'<span class="pg-point{" pg-leftwards" if x > 0.6 else ""}" style="left:{8 + 84 * x:.1f}%;bottom:{10 + 78 * y:.1f}%" '
+        f'title="{escape(name)}"><i></i><b style="bottom:{lift}px">{escape(name)}</b></span>'
+        for (name, _, _), (x, y), lift in zip(points, places, _lifts(places), strict=True)
     )
     return (
         f'<div class="pg-plot"><div class="pg-dots" role="img" aria-label="{escape(upwards)} against {escape(across)}">{marks}'
         f'</div><p class="pg-meta">↑ {escape(upwards)} · → {escape(across)}{" (logarithmic)" if folded else ""}</p></div>'
     )
+
+
+PLOT_HEIGHT, LINE = 220, 14  # pixels; the height is the stylesheet's
+
+
+def _lifts(places: Sequence[tuple[float, float]]) -> list[int]:
+    """How many pixels each name is moved up or down, so that names of neighbours do not lie on each other."""
+    lifts = [0] * len(places)
+    put: list[tuple[float, float]] = []
+    for one in sorted(range(len(places)), key=lambda number: places[number][1]):
+        x, y = places[one]
+        height = 0.78 * PLOT_HEIGHT * y
+        while any(abs(x - other) < 0.35 and abs(height + lifts[one] - there) < LINE for other, there in put):
+            lifts[one] += 2
+        put.append((x, height + lifts[one]))
+    return lifts
 
 
 def _cell(row: str, column: str, share: float | None, met: int, same: bool) -> str:

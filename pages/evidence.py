@@ -143,7 +143,7 @@ class EvidencePage:
 
     def _push_box(self) -> tuple[gr.Textbox, gr.Button]:
         where = self.evidence.destination("dpo")
-        with gr.Group(elem_id="push-box", elem_classes="pg-push"):
+        with gr.Column(elem_id="push-box", elem_classes="pg-plain pg-push"):
             told = (
                 f"Or push it to <code>{escape(where.removesuffix('-dpo'))}-…</code>, a private dataset of its own for each of "
                 "the views above, under a tag that never moves."

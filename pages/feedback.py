@@ -116,7 +116,7 @@ class FeedbackPage:
                         min_width=160,
                         elem_id="my-name",
                     )
-                    rename = gr.Button("Use this name", scale=0, min_width=130, elem_id="use-name")
+                    rename = gr.Button("Use name", scale=0, min_width=110, elem_id="use-name")
                 withdraw = gr.Button("Withdraw all my rows", variant="stop", elem_id="withdraw-all")
                 with gr.Column(visible=False, elem_classes="pg-plain") as sure:
                     gr.HTML(
