@@ -32,10 +32,12 @@ from pages.card_record import (
     beside,
     further_of,
     gathered,
+    has_quantised,
     known_of,
     or_sentence,
     parts_of,
     record_of,
+    room_for,
     third_parties,
     with_configs,
 )
@@ -176,7 +178,7 @@ class CardPage:
             view.further.click(
                 self.look_further,
                 view.shown,
-                [view.further, view.findings, view.evaluation],
+                [view.further, view.findings, view.tree, view.evaluation],
                 api_visibility="private",
                 concurrency_limit=4,
             )
@@ -282,17 +284,18 @@ class CardPage:
         for _ in self._as_they_come(parts_of(card, details), done):
             yield self._panels(card, done, pending="lineage" not in done)
         further = further_of(card, details)
-        chosen = affordable(card, done, further)
-        if further:
-            left = len(chosen) < len(further)
-            yield SAME._replace(further=gr.Button(visible=left))
+        left, children, sized = room_for(card, done), done.get("children"), None
+        compressed = not runs and has_quantised(children)
+        if compressed and left and isinstance(children, Children):
+            left -= 1
+            kept: Children = children
+            sized = or_sentence(lambda: details.quantised(kept))
+            yield self._panels(card, done, sized=sized)
+        chosen = affordable(further, left)
+        if len(chosen) < len(further) or (compressed and sized is None):
+            yield SAME._replace(further=gr.Button("Look further", visible=True, interactive=True))
         for _ in self._as_they_come({part.name: part.ask for part in chosen}, done):
-            yield self._panels(card, done)
-        children = done.get("children")
-        if not runs and isinstance(children, Children):
-            sized = or_sentence(lambda: details.quantised(children))
-            if isinstance(sized, Sized):
-                yield SAME._replace(tree=tree_panel(card, known_of(card, done).lineage, children, sized))
+            yield self._panels(card, done, sized=sized)
 
     def _as_they_come(self, asked: dict[str, Any], done: dict[str, Any]) -> Iterator[None]:
         """Fill `done` from calls that all run at the same time; a pause after each that came."""
@@ -308,13 +311,17 @@ class CardPage:
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
-    def _panels(self, card: ModelCard, done: dict[str, Any], *, pending: bool = False) -> Shown:
+    def _panels(
+        self, card: ModelCard, done: dict[str, Any], *, pending: bool = False, sized: Sized | str | None = None
+    ) -> Shown:
         card = with_configs(card, done)
         report = report_of(card, known_of(card, done))
         pending = pending and bool(parents_of(card.metadata, card.record.tags).parents)
         return SAME._replace(
             findings=verdict_box(report, pending=pending),
-            tree=tree_panel(card, known_of(card, done).lineage, done.get("children")),
+            tree=tree_panel(
+                card, known_of(card, done).lineage, done.get("children"), sized if isinstance(sized, Sized) else None
+            ),
             evaluation=evaluation_panel(report.evaluations, third_parties(done), report.sections),
         )
 
@@ -323,12 +330,17 @@ class CardPage:
         with shown_to_user():
             if shown is None or self.details is None:
                 raise UserInputError("Open a card first.")
-            yield gr.Button("Looking …", interactive=False), gr.skip(), gr.skip()
-            found = gathered(self.details.open(shown.repo_id, shown.revision), self.details)
-            report = found.report
+            details = self.details
+            yield gr.Button("Looking …", interactive=False), gr.skip(), gr.skip(), gr.skip()
+            found = gathered(details.open(shown.repo_id, shown.revision), details)
+            report, children = found.report, found.children
+            sized = None
+            if has_quantised(children) and not self.used.button(shown)[2]:
+                sized = or_sentence(lambda: details.quantised(children))
             yield (
                 gr.Button("Look further", visible=False, interactive=True),
                 verdict_box(report),
+                tree_panel(found.card, found.known.lineage, children, sized if isinstance(sized, Sized) else None),
                 evaluation_panel(report.evaluations, found.known.checks, report.sections),
             )
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeGuard, TypeVar
 
 from core.card_parts import Children, Lineage, Sized, Template
 from core.catalog import ModelCard
@@ -115,18 +115,27 @@ def further_of(card: ModelCard, details: CardDetails) -> list[Further]:
     return found
 
 
-def affordable(card: ModelCard, done: dict[str, Any], further: list[Further]) -> list[Further]:
-    """Those of `further` that a page may ask by itself within `MOST_REQUESTS`; the rest waits for a click."""
-    lineage = done.get("lineage")
-    left = MOST_REQUESTS - CARD_REQUESTS - 1 - (len(lineage.ancestors) if isinstance(lineage, Lineage) else 0)
+def room_for(card: ModelCard, done: dict[str, Any]) -> int:
+    """How many more requests a page may make by itself after the card, its tree and its children."""
     if card.source == "local":
-        left = MOST_REQUESTS
+        return MOST_REQUESTS
+    lineage = done.get("lineage")
+    return MOST_REQUESTS - CARD_REQUESTS - 1 - (len(lineage.ancestors) if isinstance(lineage, Lineage) else 0)
+
+
+def affordable(further: list[Further], left: int) -> list[Further]:
+    """Those of `further` that fit into `left` requests; the rest waits for a click."""
     chosen = []
     for part in further:
         if part.cost <= left:
             chosen.append(part)
             left -= part.cost
     return chosen
+
+
+def has_quantised(children: object) -> TypeGuard[Children]:
+    """Whether there is a quantised child to suggest where the model itself does not run."""
+    return isinstance(children, Children) and any(each.relation == "quantized" for each in children.top)
 
 
 def known_of(card: ModelCard, done: dict[str, Any]) -> Known:

@@ -15,7 +15,8 @@ from backends.hub.remote import HubModels
 from core.address import Address
 from core.card_parts import Lineage
 from core.catalog import LocalFolder
-from core.errors import HubError, HubUnreachable, UserInputError
+from core.chat import LoadPlan
+from core.errors import HubError, HubUnreachable, NoBackend, UserInputError
 from core.refs import ModelRef
 from core.report import Known, report_of
 from pages.card import CardPage
@@ -126,6 +127,22 @@ class TestRequests:
         assert "Llama 3.1" in next(step.tree for step in reversed(steps) if isinstance(step.tree, str))
         list(page._steps(Address("card", model)))
         assert len([r for r in hub.requests if r.origin == hub.url]) == len(asked)
+
+    def test_a_model_that_does_not_run_here_names_its_best_quantised_copy(
+        self, details: Details, hub: HubServer
+    ) -> None:
+        class Nothing(FakeRouter):
+            def plan(self, ref: ModelRef) -> LoadPlan:
+                raise NoBackend("It needs 140 GB of memory, 16 GB are here. Choose a smaller model.")
+
+        page = CardPage(details._catalog, Nothing(), hub.url, None, details)
+        trees = [step.tree for step in page._steps(Address("card", ADAPTER)) if isinstance(step.tree, str)]
+        assert "The most downloaded quantised copy is" in trees[-1]
+        assert GGUF in trees[-1]
+        assert len([r for r in hub.requests if r.origin == hub.url]) <= 10
+        *_, looked = page.look_further(ModelRef(ADAPTER, hub.head(ADAPTER)))
+        assert "The most downloaded quantised copy is" in looked[2]
+        assert "no discussion" not in looked[1]
 
 
 class TestHistory:
