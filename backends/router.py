@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from backends import bundled
+from backends.bundled.card import metadata_text
+from backends.bundled.constants import PARAMETERS
 from backends.chat.adapter_files import AdapterDownloads, ChatAdapters
 from backends.chat.answers import Desk
 from backends.downloads import Downloads
@@ -294,7 +296,8 @@ def _bundled_folder(models_dir: Path) -> tuple[LocalFolder, ...]:
     ready = bundled.is_prepared(models_dir)
     if not ready and bundled.installed() is None:
         return ()
-    return (LocalFolder(bundled.REF, models_dir / bundled.FOLDER, ready=ready, bundled=True),)
+    foretold = (metadata_text(), PARAMETERS)
+    return (LocalFolder(bundled.REF, models_dir / bundled.FOLDER, ready=ready, bundled=True, foretold=foretold),)
 
 
 def _catalog(endpoint: str, token: str | None) -> Callable[[tuple[LocalFolder, ...]], HubCatalog]:

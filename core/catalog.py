@@ -147,13 +147,15 @@ class SearchPage:
 class LocalFolder:
     """A model in a folder of this machine, outside the Hugging Face cache.
 
-    `ready` is False for a bundled model whose files are not prepared yet; it still shows in search.
+    `ready` is False for a bundled model whose files are not prepared yet; it still shows in search, with what
+    `foretold` says: a card's metadata, and its number of parameters.
     """
 
     ref: ModelRef
     path: Path
     ready: bool
     bundled: bool
+    foretold: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

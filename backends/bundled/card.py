@@ -98,6 +98,11 @@ Making this copy takes about a minute on two processor cores. What training took
 """
 
 
+def metadata_text() -> str:
+    """The front matter alone, for before the folder is made."""
+    return _CARD.partition("\n---\n")[0].format(base=BASE_MODEL) + "\n---\n"
+
+
 def card_text(source: Source, quantisation: Mapping[str, int], context: int) -> str:
     """README.md for a folder made from `source`."""
     kinds = [f"{name} ({count})" for name, count in quantisation.items()]

@@ -12,3 +12,4 @@ REVISION = "3fb897f89cf0738c315473d4f78f1382895c3bba"
 # Known before the model is prepared, so that a page asking for it does not wait for that.
 CONTEXT = 8192
 REF = ModelRef(f"proving/{FOLDER}", REVISION)
+PARAMETERS = 134_515_008

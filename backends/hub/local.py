@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 
 from backends.hub.folder import Folder, read_folder
+from backends.hub.front_matter import read_readme
 from backends.hub.rows import Row
 from core.catalog import LocalFolder, SearchQuery
 from core.errors import NotPinnedError, UserInputError
@@ -32,6 +33,7 @@ class LocalModel:
     refs: frozenset[str] = frozenset()
     changed: float = 0.0
     signature: tuple[int, int] = (0, 0)
+    foretold: tuple[str, int] | None = None
 
 
 class LocalModels:
@@ -95,12 +97,16 @@ class LocalModels:
     def row(self, model: LocalModel) -> Row:
         """The summary of one local model."""
         gated = False if model.bundled else None
+        if model.foretold and not self.folder(model).files:
+            return _foretold(model.ref, *model.foretold)
         return self.folder(model).row(model.ref, bundled=model.bundled, gated=gated)
 
     def _registered(self, folder: LocalFolder) -> LocalModel:
         # Folders are registered at start and prepared later, by a rename: what is there now is whole.
         ready = folder.ready or (folder.path / "config.json").is_file()
-        return LocalModel(folder.ref, folder.path, folder.bundled, registered=True, ready=ready)
+        return LocalModel(
+            folder.ref, folder.path, folder.bundled, registered=True, ready=ready, foretold=folder.foretold
+        )
 
     def _holds_weights(self, model: LocalModel) -> bool:
         return bool(self.folder(model).formats)
@@ -113,6 +119,15 @@ class LocalModels:
         with self._lock:
             self._scanned = (monotonic() + SCAN_SECONDS, found)
         return found
+
+
+def _foretold(ref: ModelRef, card: str, params: int) -> Row:
+    """The row of a model that came with the app, before its folder is made."""
+    row = Folder((), read_readme(card.encode()), None).row(ref, bundled=True, gated=False)
+    return Row(
+        replace(row.summary, params=params, library="transformers", has_card=True, weights_formats=("safetensors",)),
+        row.tags,
+    )
 
 
 def _scan(cache_dir: Path | None) -> Iterator[LocalModel]:

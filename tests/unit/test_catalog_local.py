@@ -170,3 +170,15 @@ def test_parameters_are_counted_once(tmp_path):
     assert read_folder(tmp_path / "mistral").params == 10
     assert read_folder(tmp_path / "variants").params == 20
     assert read_folder(tmp_path / "nothing").params is None
+
+
+def test_a_bundled_model_has_its_licence_before_it_is_prepared(tmp_path):
+    from backends.bundled.card import metadata_text
+    from backends.bundled.constants import PARAMETERS, REF
+
+    folder = LocalFolder(REF, tmp_path / "none", ready=False, bundled=True, foretold=(metadata_text(), PARAMETERS))
+    (row,) = LocalModels([folder], tmp_path / "cache").find(SearchQuery())
+    summary = row.summary
+    assert (summary.license, summary.license_class, summary.task) == ("apache-2.0", "permissive", "text-generation")
+    assert (summary.params, summary.has_card, summary.weights_formats) == (134_515_008, True, ("safetensors",))
+    assert (summary.languages, summary.relation) == (("en",), "quantized")
