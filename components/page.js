@@ -43,6 +43,13 @@
     if (shown(button)) { button.click(); event.preventDefault(); }
   });
 
+  // From the search box the rows are one arrow away.
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" || !event.target.closest("#search-text")) return;
+    const row = document.querySelector("#results [data-open]");
+    if (shown(row)) { row.focus(); event.preventDefault(); }
+  });
+
   // After Enter in the battle's box the keys 1 2 3 0 are votes, not text.
   document.addEventListener("keyup", (event) => {
     if (event.key === "Enter" && !event.shiftKey && event.target.closest("#battle-text, #image-battle-prompt")) event.target.blur();

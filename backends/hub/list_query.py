@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from backends.hub.session import Params
 from core.catalog import Kind, SearchQuery, Sort
@@ -129,15 +128,15 @@ def _bounds(query: SearchQuery) -> str:
     """The range as the Hub reads it, never narrower than what is asked; the exact bounds are applied here."""
     parts = []
     if query.min_params:
-        parts.append(f"min:{_short(query.min_params, ROUND_FLOOR)}")
+        parts.append(f"min:{_short(query.min_params, up=False)}")
     if query.max_params is not None:
-        parts.append(f"max:{_short(query.max_params, ROUND_CEILING)}")
+        parts.append(f"max:{_short(query.max_params, up=True)}")
     return ",".join(parts)
 
 
-def _short(value: int, rounding: str) -> str:
+def _short(value: int, *, up: bool) -> str:
+    """A whole number of the largest unit that is exact, else of millions or thousands, rounded so that nothing is lost."""
     for unit, letter in ((10**9, "B"), (10**6, "M"), (10**3, "K")):
-        if value >= unit:
-            scaled = (Decimal(value) / unit).quantize(Decimal("0.01"), rounding=rounding)
-            return f"{scaled.normalize():f}{letter}"
+        if value >= unit and (value % unit == 0 or letter != "B"):
+            return f"{-(-value // unit) if up else value // unit}{letter}"
     return str(value)

@@ -187,7 +187,18 @@ def test_what_the_hub_can_filter_is_asked_of_it() -> None:
     given = dict(params)
     assert (given["gated"], given["inference_provider"], given["search"]) == ("false", "groq", "x")
     # Never narrower than what was asked: the exact bounds are applied to the rows.
-    assert given["num_parameters"] == "min:6.44B,max:3.01B"
+    assert given["num_parameters"] == "min:6449M,max:3001M"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "asked"),
+    [
+        (3 * 10**9, None, "min:3B"), (None, 360_000_000, "max:360M"), (1, 1500, "min:1,max:2K"), (None, 0, "max:0"),
+    ],
+)  # fmt: skip
+def test_sizes_are_asked_in_whole_units(low: int | None, high: int | None, asked: str) -> None:
+    params = list_params(SearchQuery(min_params=low, max_params=high), [], 20)
+    assert dict(params)["num_parameters"] == asked
 
 
 class TestMemory:
