@@ -89,9 +89,11 @@ def _table(rows: tuple[Standing, ...]) -> str:
     """Columns of which nothing is known here are left out, and said to be."""
     told = [[fact(row.facts) for row in rows] for _, fact in _FACTS]
     known = [number for number, values in enumerate(told) if any(value != UNKNOWN for value in values)]
-    heads = "".join(f'<th class="n">{_FACTS[number][0]}</th>' for number in known)
+    # A price is in the operator's own words, which may be many: it stands below the name.
+    columns = [number for number in known if _FACTS[number][0] != "Price"]
+    heads = "".join(f'<th class="n">{_FACTS[number][0]}</th>' for number in columns)
     body = "".join(
-        _standing(row, "".join(_cell(_FACTS[number][0], told[number][place]) for number in known))
+        _standing(row, "".join(_cell(_FACTS[number][0], told[number][place]) for number in columns))
         for place, row in enumerate(rows)
     )
     # Answers take no seconds a picture, and pictures have no first token.
@@ -113,7 +115,7 @@ def _standing(row: Standing, facts: str) -> str:
     place = CANNOT_TELL if row.rank is None else str(row.rank)
     return (
         f'<tr><td class="n" data-label="Place">{place}</td><td class="pg-name">{escape(row.contender)}'
-        f'<br><span class="pg-meta">{escape(row.model or "")}</span></td>'
+        f'<br><span class="pg-meta">{escape(" · ".join(filter(None, (row.model, row.facts.price))))}</span></td>'
         + _cell("Rating", f"{row.rating:.0f}", f"{row.low:.0f} to {row.high:.0f}")
         + _cell("Votes", f"{row.votes:,}", f"{row.wins:,} · {row.losses:,} · {row.ties:,}")
         + f"{facts}</tr>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ def arrive(context: BrowserContext, url: str) -> Page:
 def ask(page: Page, prompt: str) -> None:
     """A new conversation, and the comparison begun."""
     page.locator("#chat-mode").get_by_text("Single answer").click()
-    page.get_by_role("button", name="Clear", exact=True).click()
+    # The button with the word; each chatbot has one of the same name with a picture.
+    page.locator("button:visible").filter(has_text=re.compile(r"^\s*Clear\s*$")).click()
     expect(page.locator("#chatbot .message")).to_have_count(0)
     page.locator("#chat-mode").get_by_text("Compare blind").click()
     page.locator("#battle-text textarea").fill(prompt)
