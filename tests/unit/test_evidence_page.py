@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import gradio as gr
 import pytest
 
+from backends.evidence.board import leaderboard
 from components.background import Done, watched
 from components.boards import agreement_html, leaderboard_html
-from components.plots import Interval, dots, heat_map, intervals, over_days
+from components.plots import LINE, PLOT_HEIGHT, Interval, _lifts, dots, heat_map, intervals, over_days
 from core.dataset import ComparisonRow
 from core.evidence import Facts, Merge, VoteFilter
 from core.export import Published
 from pages.evidence import EvidencePage
 from tests.contract.outbox_rows import preference
 from tests.contract.test_evidence_published import votes
-from tests.fake_evidence import evidence_of
+from tests.fake_evidence import RowsInMemory, evidence_of
 from tests.fakes import FakeStore
 
 NO_FILTER = ([], "", "", "", "", "", [], [], False)
@@ -215,3 +217,24 @@ def test_who_is_no_curator_pushes_nothing(store: FakeStore) -> None:
         list(page.push("dpo", "jsonl", 0, [], "v1", "bob"))
     assert hub.pushed == []
     assert list(page.push("dpo", "jsonl", 0, [], "v1", "ada")) and len(hub.pushed) == 1
+
+
+def test_a_price_stands_below_the_name_and_speeds_in_columns() -> None:
+    fast = Facts(first_token_s=0.25, tokens_per_s=31.4, price="$0.20 in, $0.60 out")
+    board = leaderboard(votes_in_memory(), VoteFilter(), Merge())
+    html = leaderboard_html(replace(board, standings=tuple(replace(row, facts=fast) for row in board.standings)))
+    assert "org/model-a · $0.20 in, $0.60 out" in html and '<th class="n">Price' not in html
+    assert ">0.25 s<" in html and ">31.4<" in html and "price" not in html.partition("no row says it")[2]
+
+
+def votes_in_memory():
+    store = FakeStore()
+    store.save(votes(60))
+    return RowsInMemory(store).votes()
+
+
+def test_names_of_near_points_do_not_lie_on_each_other() -> None:
+    assert _lifts([(0.1, 0.5), (0.9, 0.5)]) == [0, 0]
+    lifted = _lifts([(0.1, 0.5), (0.12, 0.5), (0.11, 0.51)])
+    heights = sorted(0.78 * PLOT_HEIGHT * y + lift for y, lift in zip((0.5, 0.5, 0.51), lifted, strict=True))
+    assert all(after - before >= LINE for before, after in zip(heights, heights[1:], strict=False))
