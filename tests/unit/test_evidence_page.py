@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 from pathlib import Path
 
 import gradio as gr
@@ -237,4 +238,4 @@ def test_names_of_near_points_do_not_lie_on_each_other() -> None:
     assert _lifts([(0.1, 0.5), (0.9, 0.5)]) == [0, 0]
     lifted = _lifts([(0.1, 0.5), (0.12, 0.5), (0.11, 0.51)])
     heights = sorted(0.78 * PLOT_HEIGHT * y + lift for y, lift in zip((0.5, 0.5, 0.51), lifted, strict=True))
-    assert all(after - before >= LINE for before, after in zip(heights, heights[1:], strict=False))
+    assert all(after - before >= LINE for before, after in pairwise(heights))
