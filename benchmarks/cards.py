@@ -38,7 +38,11 @@ def _rendering() -> tuple[str, str, str]:
     here = _milliseconds(lambda: render_card(text, repo_id="org/m", revision="a" * 40, endpoint="https://hub.example"))
     parser = MarkdownIt("commonmark").enable("table")
     bare = _milliseconds(lambda: parser.render(text))
-    return "a card of 2 MB rendered and sanitised (its first megabyte is shown)", f"{here:.0f} ms", f"{bare:.0f} ms the parser alone, all of it"
+    return (
+        "a card of 2 MB rendered and sanitised (its first megabyte is shown)",
+        f"{here:.0f} ms",
+        f"{bare:.0f} ms the parser alone, all of it",
+    )
 
 
 def _page() -> Iterator[tuple[str, str, str]]:

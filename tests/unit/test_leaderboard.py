@@ -260,4 +260,6 @@ def test_the_quick_draw_is_poisson_with_mean_one() -> None:
 
     drawn = _times_drawn(np.random.default_rng(0), 1_000_000)
     assert (drawn.mean(), drawn.var()) == pytest.approx((1, 1), abs=0.01)
-    assert np.bincount(drawn, minlength=4)[:4] / len(drawn) == pytest.approx([0.3679, 0.3679, 0.1839, 0.0613], abs=0.002)
+    assert np.bincount(drawn, minlength=4)[:4] / len(drawn) == pytest.approx(
+        [0.3679, 0.3679, 0.1839, 0.0613], abs=0.002
+    )
