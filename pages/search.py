@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import gradio as gr
 
@@ -16,7 +16,7 @@ from components.latest import Latest
 from components.results import ON_FILL, ON_LOAD, SKELETON, fills, results
 from components.search_chips import ON_LOAD as ON_CHIPS
 from components.search_chips import chips
-from core.address import Address, search_part
+from core.address import Address, read_compared, search_part
 from core.catalog import LOOK_AT, MOST_LOOKED_AT, ModelSummary, SearchQuery
 from core.errors import AppError, UserInputError
 from core.protocols import HubCatalog
@@ -32,7 +32,10 @@ BUSY = '<p class="pg-busy" role="status">Searching …</p>'
 
 @dataclass(frozen=True)
 class SearchView:
-    """The tab's components. `rows` are the summaries on screen, `query` the search they belong to."""
+    """The tab's components. `rows` are the summaries on screen, `query` the search they belong to.
+
+    `linked` is the query part of the link the page was opened with, where it asks for more than the first search.
+    """
 
     filters: FilterView
     chips: gr.HTML
@@ -41,6 +44,7 @@ class SearchView:
     fill: gr.HTML
     rows: gr.State
     query: gr.State
+    linked: gr.State
     main: gr.Column
     below: gr.Column
 
@@ -76,7 +80,9 @@ class SearchPage:
             found = gr.HTML(SKELETON, elem_id="results", js_on_load=ON_LOAD)
             fill = gr.HTML("", elem_id="search-fill", js_on_load=ON_FILL)
             below = gr.Column()
-        return SearchView(filters, said, status, found, fill, gr.State(()), gr.State(SearchQuery()), main, below)
+        return SearchView(
+            filters, said, status, found, fill, gr.State(()), gr.State(SearchQuery()), gr.State(""), main, below
+        )
 
     def wire(self, view: SearchView, shared: Shared, demo: gr.Blocks) -> None:
         """Events only."""
@@ -103,9 +109,13 @@ class SearchPage:
             gr.on(changed, self.find, [shared.shortlist, *controls], listing, **own),
             view.found.input(self.go_on, [shared.shortlist, view.query], listing, **own),
             view.chips.select(self.drop, [shared.shortlist, view.query], [*controls, *listing], **own),
-            demo.load(self.arrive, shared.shortlist, [*controls, *listing], **own),
+            demo.load(self.arrive, shared.shortlist, listing, **own),
             shared.brand.select(self.follow, shared.shortlist, [*controls, *listing], **own),
         ]
+        # Every output of an event that comes with the page keeps it from being usable for a while, and most links set no
+        # filter: what only some of them change waits for one that does.
+        demo.load(self.read_link, None, view.linked, **own)
+        view.linked.change(self.fill_in, view.linked, controls, **own)
         for event in asked:
             event.then(
                 self.measure,
@@ -161,10 +171,22 @@ class SearchPage:
                 left = without(start, field) if field in NAMES else start
             yield from self._with_controls(left, kept, request)
 
-    def arrive(self, request: gr.Request, kept: Any) -> Iterator[tuple[Any, ...]]:
-        """The search a link asks for, or the first one."""
+    def arrive(self, request: gr.Request, kept: Any) -> Iterator[Listing]:
+        """What the search of a link finds, or the first one."""
         with shown_to_user():
-            yield from self._opened(dict(request.query_params), kept, request)
+            query = replace(read_search(dict(request.query_params)), limit=30)
+            for listing in self._listed(query, kept, request):
+                # The address is what brought the visitor here.
+                yield listing._replace(address=gr.skip())
+
+    def read_link(self, request: gr.Request) -> Any:
+        """The query part of a link that sets filters or compares models."""
+        params = dict(request.query_params)
+        return urlencode(params) if search_part(read_search(params), read_compared(params)) else gr.skip()
+
+    def fill_in(self, link: str) -> list[Any]:
+        """The filters as a link sets them."""
+        return list(values_of(replace(read_search(dict(parse_qsl(link))), limit=30)))
 
     def follow(self, event: gr.EventData, request: gr.Request, kept: Any) -> Iterator[tuple[Any, ...]]:
         """Back and forward: the search that was there, where the place is in this tab."""

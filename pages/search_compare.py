@@ -98,7 +98,7 @@ class ComparePage:
             shared.address,
         ]  # fmt: skip
         shortlist.panel.submit(self.compare, [shared.shortlist, search.query], outputs, **own)
-        demo.load(self.arrive, None, outputs, **own)
+        search.linked.change(self.arrive, search.linked, outputs, **own)
         shared.brand.select(self.follow, None, outputs, **own)
         view.back.click(self.leave, search.query, outputs, **own)
         view.battle.click(
@@ -131,10 +131,10 @@ class ComparePage:
             for shown in self._shown(refs):
                 yield shown._replace(searched=searched, address=address)
 
-    def arrive(self, request: gr.Request) -> Iterator[Comparison]:
-        """The comparison a link asks for."""
+    def arrive(self, link: str) -> Iterator[Comparison]:
+        """The comparison a link asks for; `link` is its query part."""
         with shown_to_user():
-            yield from self._opened(dict(request.query_params))
+            yield from self._opened(dict(parse_qsl(link)))
 
     def follow(self, event: gr.EventData) -> Iterator[Comparison]:
         """Back and forward."""

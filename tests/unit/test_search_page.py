@@ -206,3 +206,15 @@ def test_rows_of_the_shortlist_have_a_full_star() -> None:
     row, other = summary(REF, "hub"), summary(OTHER, "hub")
     html = results(page_of(row, other), PLAIN, {f"{OTHER.repo_id}@{OTHER.revision}"})
     assert html.count('aria-pressed="true"') == 1
+
+
+def test_only_a_link_that_asks_for_something_sets_the_filters() -> None:
+    page = SearchTab(FakeCatalog())
+
+    def linked(**params: str) -> Any:
+        return page.read_link(type("Request", (), {"query_params": params})())  # type: ignore[arg-type]
+
+    assert linked(tab="search") == gr.skip() == linked(tab="card", model="org/name")
+    values = dict(zip(NAMES, page.fill_in(linked(tab="search", q="tickets", author="org")), strict=True))
+    assert (values["text"], values["author"]) == ("tickets", "org")
+    assert "compare" in linked(compare=f"{REF},{OTHER}")

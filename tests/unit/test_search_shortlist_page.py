@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import gradio as gr
 import pytest
@@ -102,8 +103,7 @@ def test_comparing_is_a_link_that_shows_the_same_commits() -> None:
     assert last.refs == (REF, OTHER)
     for said in ("tiny-model", "other-model", REF.revision[:7], "134,515,008", "The Hub cannot be reached."):
         assert said in last.table
-    request: Any = type("Request", (), {"query_params": {"compare": f"{REF},{OTHER}"}})()
-    arrived = list(page.arrive(request))[-1]
+    arrived = list(page.arrive(urlencode({"compare": f"{REF},{OTHER}"})))[-1]
     assert arrived.table == last.table
     assert arrived.refs == last.refs
     left = page.leave(query)
@@ -118,16 +118,14 @@ def test_a_model_that_is_gone_is_a_sentence_in_its_column() -> None:
             return super().card(ref)
 
     page = ComparePage(Gone(), None)
-    request: Any = type("Request", (), {"query_params": {"compare": f"{REF},{OTHER}"}})()
-    last = list(page.arrive(request))[-1]
+    last = list(page.arrive(urlencode({"compare": f"{REF},{OTHER}"})))[-1]
     assert "Gone &lt;now&gt;." in last.table
     assert "134,515,008" in last.table
 
 
 @pytest.mark.parametrize("link", ["", f"{REF}", f"{REF},{REF}", f"{REF},../x@main"])
 def test_a_link_with_fewer_than_two_shows_the_search(link: str) -> None:
-    request: Any = type("Request", (), {"query_params": {"compare": link}})()
-    (shown,) = ComparePage(FakeCatalog(), None).arrive(request)
+    (shown,) = ComparePage(FakeCatalog(), None).arrive(urlencode({"compare": link}))
     assert shown.refs == ()
 
 
