@@ -16,11 +16,13 @@ from tests.browser.test_first_light import run_with, train_one_step
 from tests.hub_server import HubServer
 from tests.serving import running_app
 
-pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(900)]
 
-SLOW = 120_000
-# Four, where the evidence wants twelve: each comparison is two real answers, and the whole suite has fifteen minutes.
-PROMPTS = ("Name a colour.", "Name a fruit.", "Say hello.", "Name a city.")
+SLOW = 240_000
+PROMPTS = (
+    "Name a colour.", "Name a fruit.", "Say hello.", "Name a city.", "Name an animal.", "Name a river.", "Name a month.",
+    "Name a tree.", "Say thank you.", "Name a metal.", "Name a planet.", "Name a tool.",
+)  # fmt: skip
 VOTES = ("#vote-left", "#vote-right", "#vote-tie")
 TOKEN = "hf_canary_token"
 CONSENT = "Votes are published under CC0 as a dataset."
@@ -58,14 +60,14 @@ def vote(page: Page, key: str) -> None:
     """The vote, on disk before the page says so."""
     expect(page.locator("#vote-left")).to_be_visible(timeout=SLOW)
     page.locator(key).click()
-    expect(page.locator("#battle-status")).to_contain_text("Saved", timeout=30_000)
+    expect(page.locator("#battle-status")).to_contain_text("Saved", timeout=SLOW)
 
 
 def uploaded(page: Page, url: str) -> None:
     """Everything that waited is in the dataset."""
     page.goto(f"{url}?tab=feedback")
     page.locator("#upload-now").click()
-    expect(page.locator("#outbox-health")).to_contain_text("0 waiting", timeout=60_000)
+    expect(page.locator("#outbox-health")).to_contain_text("0 waiting")
 
 
 def board(url: str) -> list[dict[str, Any]]:
@@ -96,6 +98,8 @@ def test_three_reviewers(browser: Browser, data_dir: Path, tmp_path: Path) -> No
         }  # fmt: skip
         with running_app(data_dir, log, **settings) as (url, _):
             contexts = [browser.new_context(viewport={"width": 1440, "height": 900}) for _ in range(3)]
+            for context in contexts:
+                context.set_default_timeout(60_000)
             pages = [arrive(context, url) for context in contexts]
             for number, prompt in enumerate(PROMPTS):
                 for page in pages:
@@ -109,15 +113,15 @@ def test_three_reviewers(browser: Browser, data_dir: Path, tmp_path: Path) -> No
             assert sum(row["votes"] for row in before) == 2 * 3 * len(PROMPTS)
             page = pages[0]
             page.get_by_role("tab", name="Leaderboard").click()
-            expect(page.locator("#board .pg-board tbody tr")).to_have_count(2, timeout=60_000)
+            expect(page.locator("#board .pg-board tbody tr")).to_have_count(2)
             page.get_by_role("tab", name="Agreement").click()
-            expect(page.locator("#agreement .pg-board").last.locator("tbody tr")).to_have_count(3, timeout=60_000)
+            expect(page.locator("#agreement .pg-board").last.locator("tbody tr")).to_have_count(3)
 
             # What trains is taken from the page and trains as it is.
             page.get_by_role("tab", name="Export").click()
             page.get_by_label("JSON lines").check()
             page.get_by_role("button", name="Export files").click()
-            expect(page.locator("#exported .pg-lead")).to_contain_text("rows", timeout=60_000)
+            expect(page.locator("#exported .pg-lead")).to_contain_text("rows")
             with page.expect_download() as waiting:
                 page.locator("#files").get_by_role("link").filter(has_text="KB").first.click()
             waiting.value.save_as(tmp_path / "train.jsonl")
@@ -126,11 +130,11 @@ def test_three_reviewers(browser: Browser, data_dir: Path, tmp_path: Path) -> No
             leaver = pages[2]
             leaver.goto(f"{url}?tab=feedback")
             leaver.get_by_role("button", name="My votes").click()
-            expect(leaver.locator("#me")).to_contain_text("pseudonym", timeout=30_000)
+            expect(leaver.locator("#me")).to_contain_text("pseudonym")
             gone = leaver.locator("#me code").inner_text()
             leaver.locator("#withdraw-all").click()
             leaver.locator("#withdraw-surely").click()
-            expect(leaver.locator("#me")).to_contain_text("taken back", timeout=30_000)
+            expect(leaver.locator("#me")).to_contain_text("taken back")
             uploaded(pages[0], url)
             after = board(url)
             assert sum(row["votes"] for row in after) == 2 * 2 * len(PROMPTS)
