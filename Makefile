@@ -39,7 +39,7 @@ types: $(VENV)/.dev
 
 test: lint types $(VENV)/.browser
 	$(BIN)/python -m backends.bundled data
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks

@@ -13,7 +13,7 @@ import pytest
 CLOSED = "http://127.0.0.1:9"
 # Tiers that drive a browser, sockets and other processes: what a machine does with these is not ours alone.
 TWICE = {"browser", "served", "zerogpu", "contract"}
-LONG_FIRST = ("test_reviewers", "test_first_light", "test_under_emulation", "test_images.py", "test_outbox_killed")
+LONG_FIRST = ("test_under_emulation", "test_outbox_killed", "test_first_light")
 for name in list(os.environ):
     if name.startswith(("PROVING_", "HF_", "HUGGING", "GRADIO_", "SPACE")):
         del os.environ[name]
@@ -73,8 +73,13 @@ def data_dir(tmp_path: Path, prepared_models: Path) -> Path:
     return folder
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--long` runs what takes minutes, too."""
+    parser.addoption("--long", action="store_true", help="also run the tests that take minutes")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """GPU tests skip where there is no CUDA device, with the reason.
+    """Long tests skip unless they are asked for, GPU tests where there is no CUDA device; both with the reason.
 
     What drives a browser or processes of its own gets a second try, and the summary lists each test that took one.
     """
@@ -85,6 +90,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if TWICE & set(item.path.parts):
             item.add_marker(pytest.mark.flaky(reruns=1))
+        if "long" in item.keywords and not config.getoption("--long", default=False):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run it with --long"))
     if not any("gpu" in item.keywords for item in items):
         return
     import torch

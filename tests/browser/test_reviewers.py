@@ -16,9 +16,10 @@ from tests.browser.test_first_light import run_with, train_one_step
 from tests.hub_server import HubServer
 from tests.serving import running_app
 
-pytestmark = [pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(900)]
 
 SLOW = 240_000
+# Thirty-six comparisons take three minutes and a half alone, and slow down every page that is tested beside them.
 PROMPTS = (
     "Name a colour.", "Name a fruit.", "Say hello.", "Name a city.", "Name an animal.", "Name a river.", "Name a month.",
     "Name a tree.", "Say thank you.", "Name a metal.", "Name a planet.", "Name a tool.",
