@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,14 +24,30 @@ FLAGS = [
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """One Chromium for all tests. It is never skipped: without one the tests fail with what to do."""
+def connected() -> Iterator[Callable[[], Browser]]:
+    """One Chromium for all tests, and another one should it have gone: one that crashed must not fail every later test.
+
+    It is never skipped: without one the tests fail with what to do.
+    """
     path = chromium()
     assert path, ADVICE
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        launched: list[Browser] = []
+
+        def running() -> Browser:
+            if not launched or not launched[-1].is_connected():
+                launched.append(playwright.chromium.launch(executable_path=path, args=FLAGS))
+            return launched[-1]
+
         yield running
-        running.close()
+        if launched and launched[-1].is_connected():
+            launched[-1].close()
+
+
+@pytest.fixture
+def browser(connected: Callable[[], Browser]) -> Browser:
+    """A Chromium that runs."""
+    return connected()
 
 
 @pytest.fixture
