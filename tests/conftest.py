@@ -13,7 +13,6 @@ import pytest
 CLOSED = "http://127.0.0.1:9"
 # Tiers that drive a browser, sockets and other processes: what a machine does with these is not ours alone.
 TWICE = {"browser", "served", "zerogpu", "contract"}
-LONG_FIRST = ("test_under_emulation", "test_outbox_killed", "test_first_light")
 for name in list(os.environ):
     if name.startswith(("PROVING_", "HF_", "HUGGING", "GRADIO_", "SPACE")):
         del os.environ[name]
@@ -83,12 +82,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     What drives a browser or processes of its own gets a second try, and the summary lists each test that took one.
     """
-    # Files are shared out in this order: the longest first, or one worker ends long after the others.
-    items.sort(
-        key=lambda item: next((n for n, name in enumerate(LONG_FIRST) if name in str(item.path)), len(LONG_FIRST))
-    )
     for item in items:
-        if TWICE & set(item.path.parts):
+        if item.path.parent.name in TWICE:
             item.add_marker(pytest.mark.flaky(reruns=1))
         if "long" in item.keywords and not config.getoption("--long", default=False):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run it with --long"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,16 +22,6 @@ from tests.tiny_models import make_tiny_chat_model
 REF = ModelRef("local/tiny", "f" * 40)
 ASKED = (Message("user", "the cat"),)
 GREEDY = GenerationSettings(temperature=0, max_new_tokens=16)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
