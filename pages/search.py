@@ -21,7 +21,7 @@ from core.catalog import LOOK_AT, MOST_LOOKED_AT, ModelSummary, SearchQuery
 from core.errors import AppError, UserInputError
 from core.protocols import HubCatalog
 from core.refs import shown
-from core.search_address import read_search
+from core.search_address import read_link, read_search
 from core.search_words import without_chip
 from core.shortlist import read_kept
 from pages.search_filters import NAMES, FilterView, active, build_filters, query_of, values_of, without
@@ -114,7 +114,7 @@ class SearchPage:
         ]
         # Every output of an event that comes with the page keeps it from being usable for a while, and most links set no
         # filter: what only some of them change waits for one that does.
-        demo.load(self.read_link, None, view.linked, **own)
+        demo.load(self.linked, None, view.linked, **own)
         view.linked.change(self.fill_in, view.linked, controls, **own)
         for event in asked:
             event.then(
@@ -179,14 +179,14 @@ class SearchPage:
                 # The address is what brought the visitor here.
                 yield listing._replace(address=gr.skip())
 
-    def read_link(self, request: gr.Request) -> Any:
+    def linked(self, request: gr.Request) -> Any:
         """The query part of a link that sets filters or compares models."""
         params = dict(request.query_params)
         return urlencode(params) if search_part(read_search(params), read_compared(params)) else gr.skip()
 
     def fill_in(self, link: str) -> list[Any]:
         """The filters as a link sets them."""
-        return list(values_of(replace(read_search(dict(parse_qsl(link))), limit=30)))
+        return list(values_of(replace(read_link(link), limit=30)))
 
     def follow(self, event: gr.EventData, request: gr.Request, kept: Any) -> Iterator[tuple[Any, ...]]:
         """Back and forward: the search that was there, where the place is in this tab."""

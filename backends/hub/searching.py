@@ -46,7 +46,7 @@ def search(places: Places, query: SearchQuery, cancelled: Callable[[], bool] = n
         return
     if query.source == "hub":
         for found in _ask(places, asked, cancelled):
-            yield _told(_hub_page(asked, found), words.plain)
+            yield _told(_page(asked, found, found.rows), words.plain)
         return
     here = _here(places, asked)
     error = places.circuit.reason
@@ -86,19 +86,10 @@ def merged(query: SearchQuery, found: Found, here: Selected) -> SearchPage:
         rows.sort(key=lambda row: words_in(row, stems), reverse=True)
     if query.sort == "params":
         rows = by_sort(rows, query.sort)
-    end = query.offset + query.limit
-    return SearchPage(
-        marked(rows[query.offset : end], query.text),
-        found.looked_at,
-        found.complete and len(rows) <= end,
-        hub_reachable=True,
-        notice=_cut_short(found),
-        found=len(rows),
-        exact=found.complete,
+    return replace(
+        _page(query, found, rows),
         adult_left_out=found.adult_left_out + here.adult_left_out,
         whole=sum(words_in(row, stems) == len(stems) for row in rows),
-        offset=query.offset,
-        more_coming=found.more_coming,
         local=len(first),
     )
 
@@ -114,8 +105,9 @@ def _at_home(online: ModelSummary, here: ModelSummary) -> ModelSummary:
     )
 
 
-def _hub_page(query: SearchQuery, found: Found) -> SearchPage:
-    rows, end = found.rows, query.offset + query.limit
+def _page(query: SearchQuery, found: Found, rows: Sequence[Row]) -> SearchPage:
+    """What of `rows` stands on the page that was asked for, with what the Hub's stream told."""
+    end = query.offset + query.limit
     return SearchPage(
         marked(rows[query.offset : end], query.text),
         found.looked_at,

@@ -212,7 +212,7 @@ def test_only_a_link_that_asks_for_something_sets_the_filters() -> None:
     page = SearchTab(FakeCatalog())
 
     def linked(**params: str) -> Any:
-        return page.read_link(type("Request", (), {"query_params": params})())  # type: ignore[arg-type]
+        return page.linked(type("Request", (), {"query_params": params})())  # type: ignore[arg-type]
 
     assert linked(tab="search") == gr.skip() == linked(tab="card", model="org/name")
     values = dict(zip(NAMES, page.fill_in(linked(tab="search", q="tickets", author="org")), strict=True))
