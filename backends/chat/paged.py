@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from backends.chat.decoding import config_of
 from backends.chat.loaded import LoadedModel
+from backends.chat.paged_attention import install
 from backends.chat.sampling import sampler
 from core.chat import GenerationSettings
 
@@ -84,6 +85,7 @@ class PagedBatch:
         self._model = loaded.model
         self._torch = torch
         self._rows = _rows_class()()
+        install()
         manager = self._model.init_continuous_batching(
             GenerationConfig(do_sample=False, eos_token_id=-1),
             ContinuousBatchingConfig(
