@@ -9,18 +9,18 @@ from threading import Thread
 
 
 def main() -> None:
-    """Answer once for every line on standard input; print [tokens, seconds to the first text, seconds in all]."""
-    folder, dtype, prompt, tokens = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+    """Answer the prompt on each line of standard input (JSON); print [tokens, seconds to the first text, seconds in all]."""
+    folder, dtype, tokens = sys.argv[1], sys.argv[2], int(sys.argv[3])
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, TextIteratorStreamer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype), use_safetensors=True).eval()
-    inputs = tokenizer.apply_chat_template(
-        [{"role": "user", "content": prompt}], add_generation_prompt=True, return_tensors="pt"
-    )
-    arguments = {**inputs, "max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False}
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        inputs = tokenizer.apply_chat_template(
+            [{"role": "user", "content": json.loads(line)}], add_generation_prompt=True, return_tensors="pt"
+        )
+        arguments = {**inputs, "max_new_tokens": tokens, "min_new_tokens": tokens, "do_sample": False}
         streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, timeout=120, skip_special_tokens=True)
         started = time.monotonic()
         thread = Thread(target=model.generate, kwargs={**arguments, "streamer": streamer})
