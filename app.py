@@ -11,6 +11,8 @@ import signal
 import sys
 from dataclasses import dataclass
 
+from core.settings import on_zero_gpu
+
 # gradio reads this when it is imported; the page makes no third-party request.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
@@ -19,7 +21,7 @@ os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 # keep each other from the processor, and a picture takes ten times as long.
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
-if os.environ.get("SPACES_ZERO_GPU"):
+if on_zero_gpu(os.environ):
     import spaces  # noqa: F401  (has to come before anything that touches CUDA)
 
 import gradio as gr
@@ -29,7 +31,7 @@ from backends.bundled.image import image_folders
 from backends.evidence.facts import LocalFacts
 from backends.evidence.publish import HubExports
 from backends.evidence.service import EvidenceOf
-from backends.feedback.build import build_feedback, is_ephemeral
+from backends.feedback.build import build_feedback
 from backends.gallery.store import SqlitePictures
 from backends.hub.cache_folder import CacheFolder
 from backends.hub.catalog import Catalog
@@ -156,7 +158,8 @@ def build_services(settings: Settings) -> Services:
         public=settings.dataset_public,
         commit_seconds=settings.commit_seconds,
         consent=settings.consent,
-        ephemeral=is_ephemeral(settings.data_dir, settings.space_id),
+        journal=settings.journal,
+        space_id=settings.space_id,
     )
     return Services(
         catalog=chat.catalog,

@@ -39,6 +39,11 @@ VARIABLES: tuple[Variable, ...] = (
         "0",
         "1: `PROVING_DATASET` may be public; somebody has to look at the first rows on the page before they leave.",
     ),
+    Variable(
+        "PROVING_JOURNAL",
+        "",
+        "Folder on a bucket or volume: every vote is there before it counts as saved, and a new disk starts from it.",
+    ),
     Variable("PROVING_COMMIT_SECONDS", "60", "Seconds between two commits to the Hub dataset, unless Upload now."),
     Variable(
         "PROVING_CONSENT",
@@ -127,6 +132,7 @@ class Settings:
     token: str | None = None
     dataset: str = ""
     dataset_public: bool = False
+    journal: Path | None = None
     commit_seconds: float = 60.0
     consent: str = ""
     chat_model: str = ""
@@ -176,8 +182,10 @@ class Settings:
             data_dir=Path(env.get("PROVING_DATA_DIR") or "data").expanduser().resolve(),
             endpoint=(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"),
             token=env.get("HF_TOKEN") or None,
-            dataset=dataset,
+            # A Space's own disk ends with it.
+            dataset=dataset or (f"{space_id}-feedback" if space_id else ""),
             dataset_public=_switch("PROVING_DATASET_PUBLIC", env),
+            journal=Path(env["PROVING_JOURNAL"]).expanduser().resolve() if env.get("PROVING_JOURNAL") else None,
             commit_seconds=_number("PROVING_COMMIT_SECONDS", env, 60, 0, 86_400),
             consent=env.get("PROVING_CONSENT", "").strip(),
             chat_model=env.get("PROVING_CHAT_MODEL", "").strip(),
@@ -199,8 +207,13 @@ class Settings:
             port=int(_number("PORT", env, 7860, 1, 65_535)),
             host=env.get("GRADIO_SERVER_NAME") or (EVERY_ADDRESS if space_id else "127.0.0.1"),
             space_id=space_id,
-            zero_gpu=env.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true"),
+            zero_gpu=on_zero_gpu(env),
         )
+
+
+def on_zero_gpu(env: Mapping[str, str]) -> bool:
+    """Whether this is a ZeroGPU Space: app.py has to know before it imports anything."""
+    return env.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
 def _labels(text: str) -> tuple[str, ...]:

@@ -51,7 +51,11 @@ class Batches:
             db.execute("INSERT INTO destinations (name) VALUES (?) ON CONFLICT DO NOTHING", (destination,))
             found = db.execute("SELECT id FROM destinations WHERE name = ?", (destination,)).fetchone()
             self.destination = int(found[0])
-            # Rows saved while another destination was set wait for this one too, unless they were taken back.
+        self.place()
+
+    def place(self) -> None:
+        """Rows that came another way (saved for another destination, from a journal) wait too, unless they were taken back."""
+        with self.database.write() as db:
             db.execute(
                 """INSERT INTO placements (destination, row, state)
                 SELECT ?, seq, 'waiting' FROM rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,15 @@ from backends.feedback.delivery import Delivery
 from backends.feedback.figures import Figures
 from backends.feedback.folder import FolderDatasetRepo
 from backends.feedback.hub import HubDatasetRepo
+from backends.feedback.journal import Journal
 from backends.feedback.outbox import FOLDER, HUB, Outbox
+from backends.feedback.segments import Segments
 from backends.feedback.store import SqliteFeedbackStore
 from core.consent import MOST_CONSENT, Consent, consent_of
 from core.errors import UserInputError
 
 DATABASE = "feedback.sqlite"
+log = logging.getLogger(__name__)
 
 
 def build_feedback(
@@ -29,16 +33,23 @@ def build_feedback(
     public: bool = False,
     commit_seconds: float = 60.0,
     consent: str = "",
-    ephemeral: bool = False,
+    journal: Path | None = None,
+    space_id: str | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> SqliteFeedbackStore:
     """The store, its outbox running: to the Hub dataset `dataset`, or into `data_dir/dataset` when that is "".
 
     `token` None means the one a login stored. `public`: the dataset may be public, after somebody looked. `consent` as
-    in `read_consent`. `ephemeral`: the disk ends with the process. Raises `FeedbackError` when `data_dir` cannot hold
-    votes safely, `UserInputError` for a consent file that cannot be read.
+    in `read_consent`. `journal`: a folder on a bucket or volume that outlives this disk; every change is there before it
+    counts as saved, and a new disk starts from it. `space_id`: the Space this runs on, whose own disk ends with it.
+    `warnings`: what else the operator should know, for the status. Raises
+    `FeedbackError` when `data_dir` or `journal` cannot hold votes safely, `UserInputError` for a consent file that cannot
+    be read.
     """
     asked = read_consent(consent)
     database = Database(data_dir / DATABASE)
+    if journal is not None:
+        Journal(Segments(journal)).start(database)
     if asked is not None:
         database.change(lambda db: consents.remember_text(db, asked))
     if dataset:
@@ -55,7 +66,10 @@ def build_feedback(
         delivery = Delivery(batches, folder, data_dir / "outbox")
         outbox = Outbox(delivery, FOLDER)
         name = folder.name
-    store = SqliteFeedbackStore(database, batches, outbox, name, asked, at_risk(dataset) if ephemeral else ())
+    ends = is_ephemeral(data_dir, space_id) and (journal is None or is_ephemeral(journal, space_id))
+    for sentence in (warnings := (*(at_risk(dataset) if ends else ()), *warnings)):
+        log.warning("%s", sentence)
+    store = SqliteFeedbackStore(database, batches, outbox, name, asked, warnings)
     delivery.numbers = Figures(database, batches.destination, lambda: known_biases(store))
     outbox.start()
     return store
@@ -92,11 +106,11 @@ def at_risk(dataset: str) -> tuple[str, ...]:
     if dataset:
         return (
             "This Space has no persistent storage: when it restarts, rows that were not uploaded yet are lost, and so are the "
-            "consents given. Mount a storage bucket or volume and set PROVING_DATA_DIR to it to keep them.",
+            "consents given. Mount a storage bucket and set PROVING_JOURNAL to its folder to keep them.",
         )
     return (
         "This Space has no persistent storage and PROVING_DATASET is not set: when it restarts, every row is lost. Set "
-        "PROVING_DATASET to a private dataset, or mount a volume and set PROVING_DATA_DIR to it.",
+        "PROVING_DATASET to a private dataset, or mount a storage bucket and set PROVING_JOURNAL to its folder.",
     )
 
 

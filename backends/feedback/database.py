@@ -7,11 +7,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from backends.feedback import recovery
 from backends.feedback.group_commit import GroupCommit, Job, T
+from backends.feedback.journal import Journal
 from backends.feedback.migrations import migrate
 from core.errors import FeedbackError, NotSaved
 
@@ -52,6 +53,8 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        # Set by `Journal.start`; every change is in there before it is committed here.
+        self.journal: Journal | None = None
         self._idle: list[sqlite3.Connection] = []
         self._pool = threading.Lock()
         self._writing = threading.Lock()
@@ -103,7 +106,8 @@ class Database:
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
-                    connection.execute("COMMIT")
+                    with self.journal.kept(connection) if self.journal else nullcontext():
+                        connection.execute("COMMIT")
                 finally:
                     # A failed COMMIT may leave the transaction open, and SQLite ends it by itself on some errors.
                     if connection.in_transaction:
@@ -123,6 +127,15 @@ class Database:
             busy: int = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         return not busy
 
+    def forget(self) -> bool:
+        """Take what was erased here out of the journal too; False when that has to be tried again."""
+        return self.journal is None or self.journal.forget(self)
+
+    def tidy(self) -> None:
+        """Keep the journal short, where there is one."""
+        if self.journal is not None:
+            self.journal.tidy(self)
+
     def close(self) -> None:
         """Close the connections; the last one folds the write-ahead log into the file."""
         with self._pool:
@@ -130,6 +143,8 @@ class Database:
             while self._idle:
                 self._idle.pop().close()
         self._holds.close()
+        if self.journal is not None:
+            self.journal.end()
 
     def _mend(self) -> None:
         """Recover a damaged file before anybody opens it; a large one is checked to its end while the app runs."""

@@ -67,12 +67,24 @@ class Delivery:
         with lock(self.folder / "lock.sqlite") as mine:
             if not mine:
                 return "busy"
+            if not self._my_turn():
+                return "busy"
             self._tidy()
             try:
                 return self._deliver()
             finally:
                 # Whatever became of the delivery: no shard is being made any more.
                 self._erase()
+
+    def _my_turn(self) -> bool:
+        """Whether no other container sends what the journal holds; what came from others waits here too."""
+        journal = self.batches.database.journal
+        if journal is None or not self.repo.shared:
+            return True
+        came = journal.take_turn(self.batches.database)
+        if came:
+            self.batches.place()
+        return came is not None
 
     def _deliver(self) -> Delivered:
         if not self._looked:
@@ -102,6 +114,7 @@ class Delivery:
     def _erase(self) -> None:
         try:
             self.batches.erase()
+            self.batches.database.tidy()
         except AppError as error:
             # Tried again with the next delivery; what the delivery itself raised must not be hidden.
             log.warning("what was taken back is not erased yet: %s", error)

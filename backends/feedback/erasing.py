@@ -8,16 +8,25 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from typing import TYPE_CHECKING
 
-from backends.feedback.database import Database
 from core.dataset import COLUMNS
+
+if TYPE_CHECKING:
+    from backends.feedback.database import Database
 
 # Nobody's vote waits for more than so many.
 TOGETHER = 100
 KEPT = ("id", "created_at", "supersedes", "source", "consent_version", "app_version", "schema_version")
-_PICTURES = tuple(
+PICTURES = tuple(
     dict.fromkeys(name for columns in COLUMNS.values() for name, kind in columns.items() if kind == "image")
 )
+
+
+def stub(text: str) -> str:
+    """What stays of a row's columns when it was taken back."""
+    columns = json.loads(text)
+    return json.dumps({name: columns.get(name) for name in KEPT}, sort_keys=True, separators=(",", ":"))
 
 
 def waiting(db: sqlite3.Connection) -> bool:
@@ -39,7 +48,7 @@ def erase(database: Database, destination: int) -> bool:
     with database.read() as db:
         erased = db.execute("SELECT EXISTS (SELECT 1 FROM to_erase WHERE erased = 1)").fetchone()[0]
     if erased:
-        if not database.empty_log():
+        if not database.empty_log() or not database.forget():
             return False
         with database.write() as db:
             db.execute("DELETE FROM to_erase WHERE erased = 1")
@@ -63,16 +72,15 @@ def _erase_some(db: sqlite3.Connection, destination: int) -> int:
     ).fetchall()
     for seq, text, picture_bytes in found:
         columns = json.loads(text)
-        stub = json.dumps({name: columns.get(name) for name in KEPT}, sort_keys=True, separators=(",", ":"))
-        db.execute("UPDATE rows SET columns = ?, picture_bytes = 0 WHERE seq = ?", (stub, seq))
+        db.execute("UPDATE rows SET columns = ?, picture_bytes = 0 WHERE seq = ?", (stub(text), seq))
         if picture_bytes:
-            _erase_pictures(db, [columns[name] for name in _PICTURES if isinstance(columns.get(name), str)])
+            _erase_pictures(db, [columns[name] for name in PICTURES if isinstance(columns.get(name), str)])
         db.execute("UPDATE to_erase SET erased = 1 WHERE row = ?", (seq,))
     return len(found)
 
 
 def _erase_pictures(db: sqlite3.Connection, hashes: list[str]) -> None:
-    shown = ", ".join(f"json_extract(columns, '$.{name}')" for name in _PICTURES)
+    shown = ", ".join(f"json_extract(columns, '$.{name}')" for name in PICTURES)
     for sha256 in hashes:
         # Another row may show the same picture.
         db.execute(

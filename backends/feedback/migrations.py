@@ -130,7 +130,42 @@ _NAMES = (
     "INSERT INTO to_erase (row) SELECT DISTINCT row FROM events WHERE kind = 'withdrawn'",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _PICTURES, _EVIDENCE, _NAMES)
+_JOURNAL = (
+    # How far each journal folder (by its own id) has what is here, and its segments that are in here.
+    """CREATE TABLE journals (
+        id TEXT PRIMARY KEY,
+        rows_upto INTEGER NOT NULL DEFAULT 0,
+        events_upto INTEGER NOT NULL DEFAULT 0,
+        notes_upto INTEGER NOT NULL DEFAULT 0
+    ) STRICT""",
+    "CREATE TABLE journal_segments (journal TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (journal, name)) STRICT",
+    # Which segments hold which row, or a reviewer's name: they are written anew when that is taken back.
+    """CREATE TABLE journal_holds (
+        journal TEXT NOT NULL, segment TEXT NOT NULL, row INTEGER REFERENCES rows (seq), code TEXT
+    ) STRICT""",
+    "CREATE INDEX journal_holds_row ON journal_holds (row) WHERE row IS NOT NULL",
+    "CREATE INDEX journal_holds_code ON journal_holds (code) WHERE code IS NOT NULL",
+    "CREATE INDEX journal_holds_segment ON journal_holds (segment)",
+    # What has no number of its own: consents and names, in the order they came. What they say stands in their tables.
+    """CREATE TABLE journal_notes (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL CHECK (kind IN ('text', 'consent', 'name')), key TEXT NOT NULL
+    ) STRICT""",
+    "INSERT INTO journal_notes (kind, key) SELECT 'text', version FROM consent_texts",
+    "INSERT INTO journal_notes (kind, key) SELECT 'consent', json_array(rater, version) FROM consents",
+    "INSERT INTO journal_notes (kind, key) SELECT 'name', code FROM reviewers",
+    """CREATE TRIGGER noted_text AFTER INSERT ON consent_texts BEGIN
+        INSERT INTO journal_notes (kind, key) VALUES ('text', new.version); END""",
+    """CREATE TRIGGER noted_consent AFTER INSERT ON consents BEGIN
+        INSERT INTO journal_notes (kind, key) VALUES ('consent', json_array(new.rater, new.version)); END""",
+    """CREATE TRIGGER noted_name AFTER INSERT ON reviewers BEGIN
+        INSERT INTO journal_notes (kind, key) VALUES ('name', new.code); END""",
+    """CREATE TRIGGER noted_rename AFTER UPDATE ON reviewers BEGIN
+        INSERT INTO journal_notes (kind, key) VALUES ('name', new.code); END""",
+    """CREATE TRIGGER noted_gone AFTER DELETE ON reviewers BEGIN
+        INSERT INTO journal_notes (kind, key) VALUES ('name', old.code); END""",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _PICTURES, _EVIDENCE, _NAMES, _JOURNAL)
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -14,7 +14,9 @@ from backends.feedback.batches import Batches
 from backends.feedback.database import Database
 from backends.feedback.delivery import Delivery
 from backends.feedback.folder import FolderDatasetRepo
+from backends.feedback.journal import Journal
 from backends.feedback.outbox import Outbox, Pace
+from backends.feedback.segments import Segments
 from backends.feedback.store import SqliteFeedbackStore
 from core.chat import Message
 from core.dataset import ComparisonRow, Contender, PreferenceRow, Provenance, RatingRow
@@ -110,10 +112,19 @@ class TakesAll:
 
 
 def open_store(
-    folder: Path, repo: DatasetRepo | None = None, *, pace: Pace = EVERY_RATE, start: bool = False, name: str = "folder"
+    folder: Path,
+    repo: DatasetRepo | None = None,
+    *,
+    pace: Pace = EVERY_RATE,
+    start: bool = False,
+    name: str = "folder",
+    journal: Path | None = None,
 ) -> tuple[SqliteFeedbackStore, Delivery]:
     """A store on `folder` and its delivery; unless `start`, nothing is sent but by calling `delivery.send()`."""
-    batches = Batches(Database(folder / "feedback.sqlite"), name)
+    database = Database(folder / "feedback.sqlite")
+    if journal is not None:
+        Journal(Segments(journal)).start(database)
+    batches = Batches(database, name)
     delivery = Delivery(batches, repo or FolderDatasetRepo(folder / "dataset"), folder / "outbox")
     outbox = Outbox(delivery, pace)
     store = SqliteFeedbackStore(batches.database, batches, outbox, name)

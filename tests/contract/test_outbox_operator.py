@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from backends.feedback import __main__ as shell
-from backends.feedback import compaction
+from backends.feedback import build, compaction
 from backends.feedback.build import at_risk, build_feedback, is_ephemeral, read_consent
 from backends.feedback.delivery import Delivery
 from backends.feedback.errors import NotApproved
@@ -214,12 +214,18 @@ class TestSettings:
         assert store.consent is not None and store._outbox._pace.between == 5
         store.close()
 
-    def test_the_disk_of_a_space(self, tmp_path: Path) -> None:
+    def test_the_disk_of_a_space(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         mounts = "overlay / overlay rw 0 0\nbucket /data fuse.hf-mount rw 0 0\n"
         assert is_ephemeral(Path("/home/user/app/data"), "org/space", mounts)
         assert not is_ephemeral(Path("/data/proving"), "org/space", mounts)
         assert not is_ephemeral(Path("/home/user/app/data"), None, mounts)
-        store = build_feedback(tmp_path, dataset="", token=None, endpoint="", ephemeral=True)
+        monkeypatch.setattr(build, "is_ephemeral", lambda folder, space_id: folder != tmp_path / "journal")
+        store = build_feedback(tmp_path, dataset="", token=None, endpoint="", space_id="org/space")
         assert store.status().warnings == at_risk("") and "every row is lost" in at_risk("")[0]
         assert "not uploaded yet" in at_risk(REPO)[0]
         store.close()
+        kept = build_feedback(
+            tmp_path, dataset="", token=None, endpoint="", space_id="org/space", journal=tmp_path / "journal"
+        )
+        assert kept.status().warnings == ()
+        kept.close()
