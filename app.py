@@ -39,6 +39,7 @@ from backends.hub.details import Details
 from backends.hub.disk_cache import DiskCache
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
+from backends.hub.repo_cards import RepoCards
 from backends.hub_client import install_timeouts
 from backends.identity import secret_of
 from backends.image.build import build_images
@@ -60,6 +61,7 @@ from core.protocols import (
     LocalCache,
     PictureStore,
     RemoteModels,
+    RepoDetails,
 )
 from core.settings import Settings
 from pages.battle import BattlePage
@@ -105,6 +107,7 @@ class Services:
     evidence: Evidence | None = None
     cache: LocalCache | None = None
     details: CardDetails | None = None
+    repos: RepoDetails | None = None
 
 
 def build_services(settings: Settings) -> Services:
@@ -185,6 +188,7 @@ def build_services(settings: Settings) -> Services:
             HubModels(settings.endpoint, settings.token),
             LocalModels((*chat.folders, *image_folders())),
         ),
+        repos=RepoCards(HubModels(settings.endpoint, settings.token), token=settings.token),
     )
 
 
@@ -215,7 +219,7 @@ def build(services: Services) -> gr.Blocks:
     shortlist = ShortlistPage(catalog)
     machine = MachinePage(services.cache) if services.cache else None
     compare = ComparePage(catalog, services.details)
-    card = CardPage(catalog, router, services.endpoint, services.images, services.details)
+    card = CardPage(catalog, router, services.endpoint, services.images, services.details, services.repos)
     chat = ChatPage(router, store, services.secret)
     battle = BattlePage(router, store, services.secret, services.local_models)
     adapter = AdapterPage(router)
@@ -296,6 +300,7 @@ def build(services: Services) -> gr.Blocks:
         search.wire(search_view, shared, demo)
         shortlist.wire(shortlist_view, search_view, shared, demo)
         compare.wire(compare_view, search_view, shortlist_view, chat_view, battle_view, shared, demo)
+        compare.wire_card(compare_view, search_view, card_view, shared)
         if machine and machine_view:
             machine.wire(machine_view)
         SearchApi(catalog).wire()

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html import escape
 
-from components.card_links import linked_to
 from components.card_panels import facts_table, opens, snippets_panel
 from components.card_tables import files_table, metadata_table
+from components.repo_panels import linked_to
+from core.access import THEN
 from core.catalog import ModelCard
+from core.citation import citation_of
 from core.origin_checks import successor_of
 
 
-def head_of(card: ModelCard, endpoint: str) -> str:
+def head_of(card: ModelCard, endpoint: str, kind: str = "model") -> str:
     """Name, commit, access, and anything that has to be known first."""
     notices = list(card.notices)
     if card.metadata_error:
@@ -23,29 +26,38 @@ def head_of(card: ModelCard, endpoint: str) -> str:
         lines += (
             '<p class="pg-notice">The owner asks for access first. '
             f'<a href="{escape(card.gated_link, quote=True)}" target="_blank" rel="noopener noreferrer">'
-            "Ask for access on the Hub</a>, then open the card again.</p>"
+            f"Ask for access on the Hub</a>, {THEN}</p>"
         )
     if successor := successor_of(card.metadata):
         lines += f'<p class="pg-notice">The author names a newer version: {opens(successor)}.</p>'
     where = "On this machine" if card.source == "local" else escape(endpoint.partition("//")[2])
+    what = f' <span class="pg-tag">{"Space" if kind == "space" else kind}</span>' if kind != "model" else ""
     return (
-        f"<h2>{escape(card.repo_id)}</h2>"
+        f"<h2>{escape(card.repo_id)}{what}</h2>"
         f'<p class="pg-meta">{where} · commit <code>{card.revision}</code> '
         f'<button class="pg-copy" data-copy="{card.revision}">Copy commit</button></p>{lines}'
     )
 
 
-def facts_of(card: ModelCard, endpoint: str) -> str:
-    """Facts, the card's metadata, what it is linked to, and its files, folded where they are long."""
-    linked = linked_to(card, endpoint)
+def facts_of(card: ModelCard, scans: Mapping[str, str] | None = None) -> str:
+    """Facts, the card's metadata, what it is linked to, and its files with what the Hub's scan says of each."""
+    linked = linked_to(card)
     return (
         f"<details open><summary>Facts</summary>{facts_table(card)}</details>"
         f"<details><summary>Metadata</summary>{metadata_table(card.metadata)}</details>"
         + (f"<details open><summary>Linked</summary>{linked}</details>" if linked else "")
-        + f"<details open><summary>Files ({len(card.files)})</summary>{files_table(card.files)}</details>"
+        + f"<details open><summary>Files ({len(card.files)})</summary>{files_table(card.files, scans or {})}</details>"
     )
 
 
-def snippets_of_card(card: ModelCard) -> str:
-    """Code for exactly this commit."""
-    return f'<h3 class="pg-head">Code for this commit</h3>{snippets_panel(card)}'
+def snippets_of_card(card: ModelCard, endpoint: str) -> str:
+    """Code for exactly this commit, and how to cite it."""
+    cited = citation_of(card, endpoint)
+    who = "as its author asks" if cited.stated else "made from the repository: its author asks for nothing of their own"
+    text = cited.bibtex
+    citation = (
+        f'<details><summary>Citation</summary><p class="pg-meta">BibTeX, {who}.</p><div class="pg-code">'
+        f'<button class="pg-copy" data-copy="{escape(text, quote=True)}">Copy</button>'
+        f'<pre tabindex="0"><code>{escape(text)}</code></pre></div></details>'
+    )
+    return f'<h3 class="pg-head">Code for this commit</h3>{snippets_panel(card)}{"" if card.summary.bundled and not cited.stated else citation}'

@@ -11,6 +11,7 @@ from components.numbers import parameters as short_parameters
 from core.card_parts import Difference, Discussion, Header, History, Publisher, Template
 
 MOST_COMMITS = 50
+MOST_REFS = 40
 MOST_TENSORS = 400
 _SIGNS = {"added": "+", "removed": "−", "changed": "~"}
 
@@ -33,13 +34,21 @@ def history_list(history: History, refs: Sequence[tuple[str, str]], repo_id: str
         if history.more or len(history.commits) > MOST_COMMITS
         else ""
     )
-    lone = [(name, commit) for name, commit in refs if commit not in {each.id for each in history.commits}]
-    others = ""
-    if lone:
-        others = (
-            f'<p class="pg-meta">Elsewhere: {", ".join(opens(repo_id, commit, name) for name, commit in lone[:20])}</p>'
-        )
-    return f'<table class="pg-numbers"><tbody>{rows}</tbody></table>{more}{others}'
+    return f'{refs_line(refs, repo_id, chosen)}<table class="pg-numbers"><tbody>{rows}</tbody></table>{more}'
+
+
+def refs_line(refs: Sequence[tuple[str, str]], repo_id: str, chosen: str) -> str:
+    """Every branch and tag, the chosen ones marked, the others a link to their page."""
+    if not refs:
+        return ""
+    named = " ".join(
+        f'<b class="pg-tag pg-here" aria-current="true">{escape(name[:60])}</b>'
+        if commit == chosen
+        else f'<span class="pg-tag">{opens(repo_id, commit, name[:60])}</span>'
+        for name, commit in refs[:MOST_REFS]
+    )
+    more = f" and {len(refs) - MOST_REFS:,} more" if len(refs) > MOST_REFS else ""
+    return f'<p class="pg-refs"><span class="pg-meta">Branches and tags</span> {named}{more}</p>'
 
 
 def difference_panel(difference: Difference) -> str:

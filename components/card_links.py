@@ -7,11 +7,8 @@ import re
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from typing import Literal
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
-
-from core.catalog import ModelCard
 
 Kind = Literal["model", "dataset", "space"]
 Picture = Callable[[str], bytes | None]
@@ -27,7 +24,6 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SAFE = "/%:@!$&'()*+,;=~-._?#[]"
 _NOT_IN_IDS = re.compile(r"[\s\x00-\x1f\"'<>&`]+")
 _MOST_CHARACTERS = 4000
-_MOST_LINKS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,24 +120,3 @@ def _split_path(text: str) -> tuple[str, str, str]:
     if found[0] == "#":
         return text[: found.start()], "#", quote(rest, safe=_SAFE)
     return text[: found.start()], "?", quote(rest, safe=_SAFE)
-
-
-def linked_to(card: ModelCard, endpoint: str = "https://huggingface.co") -> str:
-    """Datasets, Spaces and papers that the card names, as links that open elsewhere."""
-    datasets = card.metadata.get("datasets")
-    names = [name for name in (datasets if isinstance(datasets, list) else [datasets]) if isinstance(name, str)]
-    rows = [
-        ("Datasets", [(name, f"{endpoint}/datasets/{quote(name)}") for name in names]),
-        ("Spaces", [(name, f"{endpoint}/spaces/{quote(name)}") for name in card.record.spaces or ()]),
-        ("Papers", [(f"arXiv:{number}", f"https://arxiv.org/abs/{quote(number)}") for number in card.papers or ()]),
-    ]
-    cells = "".join(f"<tr><th>{title}</th><td>{_links(found)}</td></tr>" for title, found in rows if found)
-    return f"<table>{cells}</table>" if cells else ""
-
-
-def _links(found: list[tuple[str, str]]) -> str:
-    links = ", ".join(
-        f'<a href="{escape(address, quote=True)}" target="_blank" rel="noopener noreferrer nofollow">{escape(text[:100])}</a>'
-        for text, address in found[:_MOST_LINKS]
-    )
-    return links + (f" and {len(found) - _MOST_LINKS:,} more" if len(found) > _MOST_LINKS else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from html import escape
+from urllib.parse import urlencode
 
 from components.card_tables import findings_list
 from components.numbers import bytes_of, parameters, short_count
@@ -145,12 +146,11 @@ def snippets_panel(card: ModelCard) -> str:
     )
 
 
-def opens(repo_id: str, revision: str = "", text: str = "") -> str:
+def opens(repo_id: str, revision: str = "", text: str = "", kind: str = "model") -> str:
     """A link that opens another card in this page."""
-    target = escape(json.dumps({"repo_id": repo_id, "revision": revision}), quote=True)
-    query = f"?tab=card&amp;model={escape(repo_id, quote=True)}" + (
-        f"&amp;revision={escape(revision, quote=True)}" if revision else ""
-    )
+    target = escape(json.dumps({"repo_id": repo_id, "revision": revision, "kind": kind}), quote=True)
+    pairs = {"tab": "card", "repo": "" if kind == "model" else kind, "model": repo_id, "revision": revision}
+    query = "?" + escape(urlencode({name: value for name, value in pairs.items() if value}, safe="/"), quote=True)
     return f'<a href="{query}" data-open="{target}">{escape(text or repo_id)}</a>'
 
 
@@ -185,16 +185,22 @@ def _below(card: ModelCard, children: Children | str | None, sized: Sized | None
         f'<td class="n">{short_count(child.downloads)}</td></tr>'
         for child in children.top
     )
-    best = ""
-    if sized:
-        best = (
-            f'<p class="pg-notice">This model does not run here. The most downloaded quantised copy is {opens(sized.child.repo_id)} by '
-            f"{escape(sized.child.repo_id.partition('/')[0])}: its smallest file has {bytes_of(sized.bytes)}, and needs about that much memory.</p>"
-        )
+    best = _quantised(sized) if sized else ""
     return (
         f'{best}<details class="pg-fold"><summary>Made from it: {least}{total:,}</summary><p class="pg-meta">{counts}</p>'
         '<table class="pg-numbers"><thead><tr><th>Model</th><th>How</th><th class="n">Parameters</th>'
         f'<th class="n">Downloads</th></tr></thead><tbody>{rows}</tbody></table></details>'
+    )
+
+
+def _quantised(sized: Sized) -> str:
+    """What to take instead of a model that does not run here."""
+    has = {True: ", which this machine has", False: ", which this machine does not have", None: ""}[sized.fits]
+    how = " A runtime for GGUF such as llama.cpp loads it; this app runs safetensors." if sized.format == "gguf" else ""
+    return (
+        f'<p class="pg-notice">This model does not run here. The most downloaded quantised copy is {opens(sized.child.repo_id)} '
+        f"by {escape(sized.child.repo_id.partition('/')[0])}: its smallest file has {bytes_of(sized.bytes)}, and needs about a "
+        f"quarter more than that in memory{has}.{how}</p>"
     )
 
 

@@ -7,6 +7,7 @@ from html import escape
 from itertools import islice
 
 from components.numbers import bytes_of
+from core.card_parts import UNSAFE
 from core.catalog import FileEntry, Finding
 from core.weights import file_format
 
@@ -24,6 +25,7 @@ _MARKERS = {
     "flax": ("Flax", ""),
     "openvino": ("OpenVINO", ""),
 }
+EMPTY: Mapping[str, str] = {}
 _SEVERITIES = {"high": "High", "medium": "Medium", "low": "Low", "info": "Note"}
 
 
@@ -38,12 +40,13 @@ def metadata_table(metadata: Mapping[str, object]) -> str:
     return f'<table dir="auto">{rows}</table>{_more(len(metadata) - MOST_ROWS, "entries")}'
 
 
-def files_table(files: Sequence[FileEntry]) -> str:
-    """Files with their sizes, and for weights the format."""
+def files_table(files: Sequence[FileEntry], scans: Mapping[str, str] = EMPTY) -> str:
+    """Files with their sizes, for weights the format, and what the Hub's scan said of a file where it is known."""
     if not files:
         return '<p class="pg-meta">No files are known.</p>'
     rows = "".join(
-        f'<tr><td>{escape(_cut(entry.path, 200))}{_marker(entry.path)}</td><td class="n">{bytes_of(entry.size)}</td></tr>'
+        f"<tr><td>{escape(_cut(entry.path, 200))}{_marker(entry.path)}{_scan(scans.get(entry.path))}</td>"
+        f'<td class="n">{bytes_of(entry.size)}</td></tr>'
         for entry in files[:MOST_FILES]
     )
     known = [entry.size for entry in files if entry.size is not None]
@@ -51,7 +54,7 @@ def files_table(files: Sequence[FileEntry]) -> str:
     head = '<thead><tr><th>File</th><th class="n">Size</th></tr></thead>'
     return (
         f"<table>{head}<tbody>{rows}</tbody></table>{_more(len(files) - MOST_FILES, 'files')}"
-        f'<p class="pg-meta">{total}</p>'
+        f'<p class="pg-meta">{total}{_scanned(files, scans)}</p>'
     )
 
 
@@ -95,6 +98,23 @@ def _cut(text: str, most: int = MOST_CHARACTERS) -> str:
 
 def _more(count: int, what: str) -> str:
     return f'<p class="pg-meta">and {count:,} more {what}</p>' if count > 0 else ""
+
+
+def _scan(status: str | None) -> str:
+    """A mark for a file that the Hub's scan did not find safe; a safe one needs none in a list of a hundred."""
+    if status is None or status == "safe":
+        return ""
+    warn = " pg-warn" if status in UNSAFE else ""
+    return f' <span class="pg-tag{warn}" title="the Hub\'s scan of this file">scan: {escape(_cut(status, 40))}</span>'
+
+
+def _scanned(files: Sequence[FileEntry], scans: Mapping[str, str]) -> str:
+    if not scans:
+        return ""
+    safe = sum(scans.get(entry.path) == "safe" for entry in files)
+    unknown = sum(entry.path not in scans for entry in files)
+    rest = f", {unknown:,} not told" if unknown else ""
+    return f". The Hub's scan: {safe:,} safe{rest}"
 
 
 def _marker(path: str) -> str:

@@ -79,14 +79,15 @@ def results(page: SearchPage, query: SearchQuery, pinned: Collection[str] = ()) 
         if page.more_coming:
             return f'{notice}{SKELETON}<p class="pg-foot">{escape(count_line(page, query))}</p>'
         return f"{notice}{_nothing(page, query)}"
-    model = query.kind == "model"
+    model, space = query.kind == "model", query.kind == "space"
     columns = '<th class="n">Parameters</th>' if model else ""
     runs = "<th>Runs here</th>" if model else ""
+    downloads = "" if space else '<th class="n">Downloads</th>'
     rows = "".join(_row(row, page, query.kind, pinned) for row in page.rows)
     return (
         f'{notice}<table class="pg-results pg-found"><thead><tr><th class="pg-pin-cell"></th>'
-        f"<th>{_NOUNS[query.kind][0].capitalize()}</th><th>Task</th>"
-        f'{columns}<th>Licence</th><th class="n">Downloads</th><th class="n">Likes</th><th class="n">Updated</th>{runs}'
+        f"<th>{_NOUNS[query.kind][0].capitalize()}</th><th>{'Built with' if space else 'Task'}</th>"
+        f'{columns}<th>Licence</th>{downloads}<th class="n">Likes</th><th class="n">Updated</th>{runs}'
         f"</tr></thead><tbody>{rows}</tbody></table>{_foot(page, query)}"
     )
 
@@ -161,12 +162,15 @@ def _row(row: ModelSummary, page: SearchPage, kind: str, pinned: Collection[str]
         tags.append(f'<span class="pg-meta pg-own-line">without “{escape(missing)}”</span>')
     target = escape(json.dumps({"repo_id": row.repo_id, "revision": row.revision or "", "kind": row.kind}), quote=True)
     key = f"{row.repo_id}@{row.revision or ''}"
-    cells = [("Task", escape((row.task or "–").replace("-", " ")), "")]
+    cells = [("Built with", escape(row.library or "–"), "")]
+    if kind != "space":
+        cells = [("Task", escape((row.task or "–").replace("-", " ")), "")]
     if kind == "model":
         cells.append(("Parameters", parameters(row.params), "n"))
+    cells.append(("Licence", license_cell(row.license, row.license_class), ""))
+    if kind != "space":
+        cells.append(("Downloads", short_count(row.downloads), "n"))
     cells += [
-        ("Licence", license_cell(row.license, row.license_class), ""),
-        ("Downloads", short_count(row.downloads), "n"),
         ("Likes", short_count(row.likes), "n"),
         ("Updated", age_since(row.updated), "n"),
     ]

@@ -9,6 +9,8 @@ from typing import Literal
 from core.licenses import LicenseClass
 
 Relation = Literal["finetune", "adapter", "merge", "quantized"]
+UNSAFE = ("unsafe", "infected", "suspicious", "caution", "malicious")
+"""What the Hub's scan calls a file that should not be loaded unseen."""
 RELATIONS: tuple[Relation, ...] = ("finetune", "adapter", "merge", "quantized")
 
 
@@ -171,16 +173,22 @@ class BoardEntry:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """When the card and the weights of a commit were last changed, as ISO 8601; None where there is no such file."""
+    """When the card and the weights of a commit were last changed, as ISO 8601; None where there is no such file.
+
+    `scans` is what the Hub's scan says of each file of the first folder: safe, unsafe, suspicious, queued …
+    """
 
     card: str | None
     weights: str | None
     file: str | None = None
+    scans: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """A quantised child's file that would fit here."""
+    """A quantised child with the size of its smallest file of weights. `fits` is None where the memory here is not known."""
 
     child: Child
     bytes: int | None
+    format: str = ""
+    fits: bool | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from core.card_parts import Ancestor, Changed, Discussion, Lineage, Publisher
+from core.card_parts import UNSAFE, Ancestor, Changed, Discussion, Lineage, Publisher
 from core.catalog import Finding, ModelCard
 from core.licenses import display_name, license_of
 from core.lineage import chain_of, parents_of, stricter, strictest
@@ -109,6 +109,20 @@ def age_findings(card: ModelCard, changed: Changed | str | None) -> Iterator[Fin
             f"({shown(changed.file or '')}): it may describe another version of the model."
         )
         yield Finding("card-older", "medium", sentence, f"the Hub's list of files @ {card.revision[:7]}")
+
+
+def scan_findings(card: ModelCard, changed: Changed | str | None) -> Iterator[Finding]:
+    """Files that the list of files marks and the repository's own record does not name."""
+    if not isinstance(changed, Changed):
+        return
+    issues = card.record.scan.get("filesWithIssues") if card.record.scan else None
+    named = {row.get("path") for row in issues if isinstance(row, Mapping)} if isinstance(issues, list) else set()
+    bad = {path: status for path, status in changed.scans.items() if status in UNSAFE and path not in named}
+    if bad:
+        grave = "high" if set(bad.values()) - {"suspicious", "caution"} else "medium"
+        said = ", ".join(f"{shown(path)} ({status})" for path, status in list(bad.items())[:3])
+        sentence = f"The Hub's scan of the files marks {said}. Do not load {'it' if len(bad) == 1 else 'them'}."
+        yield Finding("scan-file", grave, sentence, f"the Hub's list of files @ {card.revision[:7]}")  # type: ignore[arg-type]
 
 
 def publisher_findings(

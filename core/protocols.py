@@ -30,6 +30,7 @@ from core.gallery import GalleryPage, GalleryQuery, Keeping, KeptPicture, Pace
 from core.images import Adapter, AdapterKind, ImageCapabilities, ImageSettings, Picture, Step
 from core.recipe import Recipe
 from core.refs import ModelRef
+from core.repo_cards import DatasetParts, Paper, Preview, RepoCard
 from core.shortlist import LockedFile
 
 
@@ -329,6 +330,26 @@ class CardDetails(Protocol):
 
     def quantised(self, children: Children) -> Sized | None:
         """The most downloaded quantised child with the size of its smallest file of weights."""
+        ...
+
+
+class RepoDetails(Protocol):
+    """Cards of datasets and Spaces, and papers. Every method ends within a deadline and raises `HubError`."""
+
+    def open(self, kind: str, repo_id: str, revision: str = "") -> RepoCard:
+        """The card at the commit that `revision` means; `kind` is dataset or space."""
+        ...
+
+    def parts(self, found: RepoCard) -> DatasetParts:
+        """A dataset's features and splits, with rows and bytes where somebody counted them."""
+        ...
+
+    def rows(self, found: RepoCard, config: str, split: str) -> Preview:
+        """The first rows of a split, read in pieces and never downloaded; a sentence where that cannot be."""
+        ...
+
+    def paper(self, number: str) -> Paper:
+        """A paper by its arXiv number, with the repositories that name it."""
         ...
 
 

@@ -14,7 +14,13 @@ from core.evaluation_checks import evaluation_findings
 from core.evaluations import Check, Evaluation, evaluations_of
 from core.licenses import license_of
 from core.lineage import stricter, strictest
-from core.origin_checks import age_findings, lineage_findings, publisher_findings, record_findings
+from core.origin_checks import (
+    age_findings,
+    lineage_findings,
+    publisher_findings,
+    record_findings,
+    scan_findings,
+)
 
 Answer = Literal["yes", "conditions", "no", "unclear"]
 _ORDER = ("high", "medium", "low", "info")
@@ -73,6 +79,7 @@ def report_of(card: ModelCard, known: Known | None = None) -> Report:
         *card.findings,
         *lineage_findings(card, known.lineage),
         *record_findings(card, known.successors if isinstance(known.successors, tuple) else ()),
+        *scan_findings(card, known.changed),
         *age_findings(card, known.changed),
         *publisher_findings(card, known.publisher, known.discussions),
         *text_findings(card, sections),
@@ -128,6 +135,7 @@ def verdict_of(card: ModelCard, lineage: Lineage | str | None, findings: Sequenc
             unclear.append(clause)
     for id_, clause in (
         ("scan-unsafe", "the Hub's scan found unsafe files"),
+        ("scan-file", "the Hub's scan found unsafe files"),
         ("pickle-only", "its weights are pickle files, which can run code when loaded"),
         ("custom-code", "it needs code from its author to run"),
     ):

@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from html import escape
 from typing import Any
 
 import gradio as gr
 
-from components.api import expose
 from components.card_head import facts_of, head_of, snippets_of_card
-from components.card_html import outline_of, render_card
+from components.card_html import outline_of
 from components.card_panels import evaluation_panel, tree_panel, verdict_box
 from components.errors import shown_to_user
 from components.latest import Latest
-from core.address import Address
-from core.arguments import check_types
+from core.address import Address, split_card
 from core.card_checks import text_unread
 from core.card_parts import Children, Sized
 from core.catalog import ModelCard
 from core.errors import AppError, UserInputError
 from core.lineage import parents_of
-from core.protocols import CardDetails, ChatRouter, HubCatalog, ImageRouter
-from core.refs import ModelRef, split_model
+from core.protocols import CardDetails, ChatRouter, HubCatalog, ImageRouter, RepoDetails
+from core.refs import ModelRef
 from core.report import report_of
+from pages.card_api import CardApi, opened, rendered
 from pages.card_asked import AskedParts, follow, reset
+from pages.card_kinds import RepoPages
 from pages.card_layout import EMPTY, SAME, CardView, Shown, build_card
 from pages.card_record import (
     affordable,
-    beside,
     further_of,
     gathered,
     has_quantised,
     known_of,
     or_sentence,
     parts_of,
-    record_of,
     room_for,
+    scans_of,
     third_parties,
     with_configs,
 )
@@ -55,8 +55,10 @@ class CardPage:
         endpoint: str,
         images: ImageRouter | None = None,
         details: CardDetails | None = None,
+        repos: RepoDetails | None = None,
     ) -> None:
         self.catalog = catalog
+        self.repos = RepoPages(repos, endpoint) if repos else None
         self.used = UseModel(catalog, router, images)
         self.endpoint = endpoint
         self.details = details
@@ -71,7 +73,8 @@ class CardPage:
         """Events only."""
         outputs = [
             view.head, view.use, view.progress, view.findings, view.tree, view.evaluation, view.body, view.facts,
-            view.code, view.sheet, view.sheet_files, view.further, view.shown,
+            view.code, view.sheet, view.sheet_files, view.further, view.shown, view.preview, view.papers, view.repo,
+            view.compare,
         ]  # fmt: skip
         go = [shared.tabs, shared.opened, shared.address]
         gr.on(
@@ -97,7 +100,7 @@ class CardPage:
             view.further.click(
                 self.look_further,
                 view.shown,
-                [view.further, view.findings, view.tree, view.evaluation],
+                [view.further, view.findings, view.tree, view.evaluation, view.facts],
                 api_visibility="private",
                 concurrency_limit=4,
             )
@@ -111,8 +114,14 @@ class CardPage:
             trigger_mode="multiple",
             concurrency_limit=16,
         )
-        for panel in (view.head, view.tree):
+        for panel in (view.head, view.tree, view.facts, view.papers):
             panel.select(follow, None, go, api_visibility="private", show_progress="hidden")
+        if self.repos:
+            quiet: dict[str, Any] = {
+                "api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 8,
+            }  # fmt: skip
+            view.tree.input(self.repos.rows, view.repo, view.preview, **quiet)
+            view.facts.input(self.repos.paper, None, view.papers, **quiet)
         view.use.click(
             self.used.use,
             view.shown,
@@ -121,14 +130,15 @@ class CardPage:
             show_progress="hidden",
             concurrency_limit=4,
         )
-        expose(self.model_card, concurrency_limit=8)
+        CardApi(self.catalog, self.endpoint, self.details, self.repos).wire()
 
     def open(self, which: str) -> tuple[gr.Tabs, Address, str]:
         """Show the card that was typed in."""
         with shown_to_user():
             if not which.strip():
-                raise UserInputError("Type a model id first: owner/name, or owner/name@commit.")
-            return show_card(*split_model(which))
+                raise UserInputError("Type a name first: owner/name, datasets/owner/name or spaces/owner/name.")
+            kind, repo_id, revision = split_card(which, self.endpoint)
+            return show_card(repo_id, revision, kind)
 
     def fold(self, place: Address) -> tuple[Any, ...]:
         """Close what belonged to the card before."""
@@ -163,13 +173,18 @@ class CardPage:
         hidden = gr.Button(visible=False)
         no_sheet = gr.File(value=None, visible=False)
         if not place.model:
-            yield Shown(EMPTY, hidden, "", sheet=hidden, sheet_files=no_sheet, further=hidden)
+            yield Shown(EMPTY, hidden, "", sheet=hidden, sheet_files=no_sheet, further=hidden, compare=hidden)
             return
         name = f"<h2>{escape(place.model)}</h2>"
         skeleton = '<div class="pg-skeleton" aria-busy="true"><div></div><div></div><div></div><div></div></div>'
-        yield Shown(name, hidden, "", skeleton, sheet=hidden, sheet_files=no_sheet, further=hidden)
+        yield Shown(name, hidden, "", skeleton, sheet=hidden, sheet_files=no_sheet, further=hidden, compare=hidden)
+        if place.kind != "model":
+            if self.repos is None:
+                raise UserInputError("Cards of datasets and Spaces are not set up here.")
+            yield from self.repos.steps(place)
+            return
         try:
-            card = self._card(place.model, place.revision)
+            card = opened(self.catalog, self.details, place.model, place.revision)
         except AppError as error:
             again = '<p class="pg-meta">Choose Open card to try again.</p>'
             yield Shown(name, gr.skip(), "", f'<div class="pg-error">{escape(str(error))}</div>{again}')
@@ -185,10 +200,11 @@ class CardPage:
             tree_panel(card, known_of(card, {}).lineage, None if self.details else Children()),
             evaluation_panel(report.evaluations, None, report.sections),
             f'<h3 class="pg-said">What the author says</h3>{self._body(card)}',
-            facts_of(card, self.endpoint),
-            snippets_of_card(card),
+            facts_of(card),
+            snippets_of_card(card, self.endpoint),
             gr.Button(visible=self.details is not None),
             shown=ref,
+            compare=gr.Button(visible=True),
         )
         use, cost, runs = self.used.button(ref)
         yield SAME._replace(use=use, progress=cost)
@@ -222,7 +238,10 @@ class CardPage:
             return
         pool = ThreadPoolExecutor(len(asked), thread_name_prefix="card-part")
         try:
-            running: dict[Future[Any], str] = {pool.submit(or_sentence, ask): name for name, ask in asked.items()}
+            # Each with a copy of this context: it names whoever asks, and with whose token.
+            running: dict[Future[Any], str] = {
+                pool.submit(copy_context().run, or_sentence, ask): name for name, ask in asked.items()
+            }
             while running:
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 done |= {running.pop(future): future.result() for future in finished}
@@ -235,6 +254,7 @@ class CardPage:
     ) -> Shown:
         card = with_configs(card, done)
         report = report_of(card, known_of(card, done))
+        scans = scans_of(done.get("changed"))
         pending = pending and bool(parents_of(card.metadata, card.record.tags).parents)
         return SAME._replace(
             findings=verdict_box(report, pending=pending),
@@ -242,6 +262,7 @@ class CardPage:
                 card, known_of(card, done).lineage, done.get("children"), sized if isinstance(sized, Sized) else None
             ),
             evaluation=evaluation_panel(report.evaluations, third_parties(done), report.sections),
+            facts=facts_of(card, scans) if scans else gr.skip(),
         )
 
     def look_further(self, shown: ModelRef | None) -> Iterator[tuple[Any, ...]]:
@@ -250,7 +271,7 @@ class CardPage:
             if shown is None or self.details is None:
                 raise UserInputError("Open a card first.")
             details = self.details
-            yield gr.Button("Looking …", interactive=False), gr.skip(), gr.skip(), gr.skip()
+            yield gr.Button("Looking …", interactive=False), gr.skip(), gr.skip(), gr.skip(), gr.skip()
             found = gathered(details.open(shown.repo_id, shown.revision), details)
             report, children = found.report, found.children
             sized = None
@@ -261,40 +282,12 @@ class CardPage:
                 verdict_box(report),
                 tree_panel(found.card, found.known.lineage, children, sized if isinstance(sized, Sized) else None),
                 evaluation_panel(report.evaluations, found.known.checks, report.sections),
+                facts_of(found.card, scans_of(found.known.changed)),
             )
 
-    def _card(self, repo_id: str, revision: str) -> ModelCard:
-        if self.details is not None:
-            return self.details.open(repo_id, revision)
-        return self.catalog.card(self.catalog.resolve(repo_id, revision))
-
-    def model_card(self, repo_id: str, revision: str = "main", kind: str = "model") -> dict[str, Any]:
-        """Read a model's card at one commit: facts, findings, verdict, model tree, evaluations, files. Loads no weights.
-
-        Args:
-            repo_id: owner/name.
-            revision: A commit, branch or tag; the answer names the commit it means.
-            kind: model. Cards of datasets and Spaces are not supported yet.
-        """
-        with shown_to_user():
-            check_types(text={"repo_id": repo_id, "revision": revision, "kind": kind})
-            if kind != "model":
-                raise UserInputError("kind has to be model; cards of datasets and Spaces are not supported yet.")
-            name, at = split_model(repo_id)
-            card = self._card(name, at or ("" if revision == "main" else revision))
-            record = record_of(gathered(card, self.details), self._rendered(card))
-            return {**record, **beside(card, self.details)}
-
     def _body(self, card: ModelCard) -> str:
-        html = self._rendered(card)
+        html = rendered(card, self.endpoint, self.details)
         if html:
             return outline_of(html) + html
         why = "The text was not read; why stands above." if text_unread(card) else "Nothing: the card has no text."
         return f'<p class="pg-meta">{why}</p>'
-
-    def _rendered(self, card: ModelCard) -> str:
-        details = self.details
-        picture = (lambda file: details.picture(card, file)) if details and card.source == "local" else None
-        return render_card(
-            card.markdown, repo_id=card.repo_id, revision=card.revision, endpoint=self.endpoint, picture=picture
-        )

@@ -16,10 +16,12 @@ from components.card_history import difference_panel, header_panel, history_list
 from components.card_panels import OPENS
 from components.errors import shown_to_user
 from components.fact_sheet import fact_sheet
+from core.card_parts import History
 from core.catalog import ModelCard
 from core.errors import AppError, UserInputError
 from core.protocols import CardDetails
 from core.refs import ModelRef, check_repo_id, check_revision
+from core.repo_cards import check_kind
 from core.weights import file_format
 from pages.card_record import gathered, or_sentence, record_of
 from pages.shared import Shared, show_card
@@ -146,7 +148,7 @@ class AskedParts:
             ref = _there(shown)
             try:
                 card = self.details.open(ref.repo_id, ref.revision)
-                found = self.details.history(ref)
+                found = self._history(ref, card)
             except AppError as error:
                 return _failed(error), gr.Dropdown(visible=False)
             refs = card.record.refs or ()
@@ -163,6 +165,14 @@ class AskedParts:
             listed = history_list(found, refs, ref.repo_id, ref.revision)
             return listed, gr.Dropdown(choices=choices, value=None, visible=bool(choices))
 
+    def _history(self, ref: ModelRef, card: ModelCard) -> History:
+        """The commits of main where the shown one is among them, else of its own branch, else those that led to it."""
+        found = self.details.history(ref)
+        if not found.commits or any(each.id == ref.revision for each in found.commits):
+            return found
+        branch = next((name for name, commit in card.record.refs or () if commit == ref.revision), ref.revision)
+        return self.details.history(ref, branch)
+
     def difference(self, shown: ModelRef | None, other: str | None) -> str:
         """What changed from the older of the two commits to the newer one."""
         with shown_to_user():
@@ -170,7 +180,8 @@ class AskedParts:
             if not other:
                 return ""
             try:
-                listed = [each.id for each in self.details.history(ref).commits]
+                card = self.details.open(ref.repo_id, ref.revision)
+                listed = [each.id for each in self._history(ref, card).commits]
                 older_first = [other, ref.revision]
                 # The list is newest first: a smaller place is newer. A commit that is not in it counts as older.
                 if other in listed and (ref.revision not in listed or listed.index(other) < listed.index(ref.revision)):
@@ -224,13 +235,13 @@ class AskedParts:
 def follow(event: gr.EventData) -> tuple[Any, ...]:
     """Open the card of a link in a panel. What the link holds came back from the browser, and is checked."""
     with shown_to_user():
-        repo_id, revision = event.repo_id, event.revision or ""
-        if not isinstance(repo_id, str) or not isinstance(revision, str):
+        repo_id, revision, kind = event.repo_id, event.revision or "", event.kind or "model"
+        if not isinstance(repo_id, str) or not isinstance(revision, str) or not isinstance(kind, str):
             raise UserInputError("This link names no model. Type its id above instead.")
         check_repo_id(repo_id)
         if revision:
             check_revision(revision)
-        return show_card(repo_id, revision)
+        return show_card(repo_id, revision, check_kind(kind))
 
 
 def _there(shown: ModelRef | None) -> ModelRef:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeGuard, TypeVar
 
-from core.card_parts import Children, Lineage, Sized, Template
+from core.card_parts import Changed, Children, Lineage, Sized, Template
 from core.catalog import ModelCard
 from core.errors import AppError
 from core.evaluations import checks_of, evaluations_of, is_known
@@ -151,6 +152,11 @@ def third_parties(done: dict[str, Any]) -> Any:
     return wider if isinstance(wider, tuple) else done.get("checks", wider)
 
 
+def scans_of(changed: object) -> Mapping[str, str]:
+    """What the Hub's scan says by file, as far as the list of files was read."""
+    return changed.scans if isinstance(changed, Changed) else {}
+
+
 def with_configs(card: ModelCard, done: dict[str, Any]) -> ModelCard:
     """The card with the configs that were read after it."""
     read = done.get("configs")
@@ -188,7 +194,9 @@ def asked_together(asked: dict[str, Callable[[], Any]]) -> dict[str, Any]:
     if not asked:
         return {}
     with ThreadPoolExecutor(len(asked), thread_name_prefix="card-part") as pool:
-        running: dict[str, Future[Any]] = {name: pool.submit(or_sentence, ask) for name, ask in asked.items()}
+        running: dict[str, Future[Any]] = {
+            name: pool.submit(copy_context().run, or_sentence, ask) for name, ask in asked.items()
+        }
         return {name: future.result() for name, future in running.items()}
 
 
@@ -239,7 +247,10 @@ def record_of(found: Gathered, card_html: str) -> dict[str, Any]:
         "evaluations": evaluations,
         "facts": [asdict(fact) for fact in facts_of(card)],
         "snippets": [asdict(snippet) for snippet in snippets_of(card)],
-        "files": [{"file": entry.path, "size": entry.size} for entry in card.files],
+        "files": [
+            {"file": entry.path, "size": entry.size, "scan": scans_of(known.changed).get(entry.path)}
+            for entry in card.files
+        ],
         "refs": [{"name": name, "commit": commit} for name, commit in card.record.refs or ()],
         "new_version": successor_of(card.metadata),
         "successors": list(known.successors) if isinstance(known.successors, tuple) else [],

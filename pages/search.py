@@ -18,9 +18,9 @@ from components.search_chips import ON_LOAD as ON_CHIPS
 from components.search_chips import chips
 from core.address import Address, read_compared, search_part
 from core.catalog import LOOK_AT, MOST_LOOKED_AT, ModelSummary, SearchQuery
-from core.errors import AppError, UserInputError
+from core.errors import AppError
 from core.protocols import HubCatalog
-from core.refs import shown
+from core.repo_cards import check_kind
 from core.search_address import read_link, read_search
 from core.search_words import without_chip
 from core.shortlist import read_kept
@@ -208,14 +208,8 @@ class SearchPage:
     def open(self, event: gr.EventData) -> tuple[gr.Tabs, Address, str]:
         """Show the card of the row that was chosen."""
         with shown_to_user():
-            kind = str(event.kind)
-            if kind != "model":
-                raise UserInputError(
-                    f"{shown(str(event.repo_id))} is a {kind}. Its card is not shown here yet; open it on the Hub under "
-                    f"{kind}s/{shown(str(event.repo_id))}."
-                )
-            # The event comes from the browser: the Card tab checks both values before they reach the Hub.
-            return show_card(str(event.repo_id), str(event.revision))
+            # The event comes from the browser: the Card tab checks the names before they reach the Hub.
+            return show_card(str(event.repo_id), str(event.revision), check_kind(str(event.kind)))
 
     def _opened(self, params: dict[str, str], kept: Any, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         query = replace(read_search(params), limit=30)

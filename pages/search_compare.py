@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -22,6 +23,7 @@ from core.protocols import CardDetails, HubCatalog
 from core.refs import ModelRef
 from core.shortlist import read_kept
 from pages.battle import BattleView
+from pages.card_layout import CardView
 from pages.chat import ChatView
 from pages.image_battle import ImageBattleView
 from pages.images import ImagesView
@@ -108,6 +110,21 @@ class ComparePage:
             **own,
         )
 
+    def wire_card(self, view: CompareView, search: SearchView, card: CardView, shared: Shared) -> None:
+        """The card's Compare button: its model beside those of the shortlist."""
+        outputs = [
+            search.main, view.group, view.table, view.pair, view.battle, view.draw, view.refs, shared.searched,
+            shared.address, shared.tabs,
+        ]  # fmt: skip
+        card.compare.click(
+            self.compare_card,
+            [card.shown, shared.shortlist, search.query],
+            outputs,
+            show_progress="hidden",
+            api_visibility="private",
+            concurrency_limit=8,
+        )
+
     def wire_images(self, view: CompareView, images: ImagesView, contenders: ImageBattleView, shared: Shared) -> None:
         """Where pictures are drawn, two image models can be handed to the Images tab."""
         both = contenders.contenders
@@ -130,6 +147,25 @@ class ComparePage:
             address = Address("search", search=searched).query()
             for shown in self._shown(refs):
                 yield shown._replace(searched=searched, address=address)
+
+    def compare_card(self, shown: ModelRef | None, stored: Any, query: SearchQuery) -> Iterator[tuple[Any, ...]]:
+        """The model of the open card first, then those of the shortlist that nobody rejected."""
+        with shown_to_user():
+            if shown is None:
+                raise UserInputError("Open a card first.")
+            others = [each.ref for each in read_kept(stored) if each.status != "rejected" and each.ref != shown]
+            if not others:
+                raise UserInputError(
+                    "There is nothing to compare it with yet. Put other models into the shortlist: the star of a row under "
+                    "Search, then choose Compare again."
+                )
+            refs = [shown, *others][:MOST]
+            searched = search_part(query, refs)
+            address = Address("search", search=searched).query()
+            tabs: Any = gr.Tabs(selected="search")
+            for table in self._shown(refs):
+                yield (*table._replace(searched=searched, address=address), tabs)
+                tabs = gr.skip()
 
     def arrive(self, link: str) -> Iterator[Comparison]:
         """The comparison a link asks for; `link` is its query part."""
@@ -175,7 +211,7 @@ class ComparePage:
         models = {ref: Compared(ref) for ref in refs}
         yield self._table(list(models.values()))
         with ThreadPoolExecutor(len(refs) * 2) as pool:
-            cards = {pool.submit(self._card, ref): ref for ref in refs}
+            cards = {pool.submit(copy_context().run, self._card, ref): ref for ref in refs}
             left: set[Any] = set(cards)
             while left:
                 done, left = wait(left, return_when=FIRST_COMPLETED)
@@ -183,7 +219,7 @@ class ComparePage:
                     model: Compared = future.result()
                     models[model.ref] = model
                     if model.card is not None and model.lineage is None:
-                        left.add(pool.submit(self._chain, model))
+                        left.add(pool.submit(copy_context().run, self._chain, model))
                 yield self._table(list(models.values()))
 
     def _card(self, ref: ModelRef) -> Compared:

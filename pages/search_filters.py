@@ -96,13 +96,17 @@ def build_filters() -> FilterView:
     """Layout only: what is used every time in two rows, the rest folded."""
     with gr.Row(elem_classes="pg-toolbar pg-search-box", equal_height=True):
         text = gr.Textbox(
-            label="Search models",
+            label="Search",
             placeholder="What it is for, a name, an owner: support tickets summarise <3b apache",
             elem_id="search-text",
             scale=8,
             min_width=240,
             max_lines=1,
         )
+        kind = gr.Dropdown(
+            [("Models", "model"), ("Datasets", "dataset"), ("Spaces", "space")],
+            value="model", label="What", scale=2, min_width=130, elem_id="search-kind",
+        )  # fmt: skip
         source = gr.Dropdown(
             [("Everywhere", "auto"), ("The Hub", "hub"), ("This machine", "local")],
             value="auto", label="Where", scale=2, min_width=140, elem_id="search-where",
@@ -126,12 +130,6 @@ def build_filters() -> FilterView:
         runs_here = gr.Checkbox(label="Runs here", scale=1, min_width=120, elem_id="search-here")
     with gr.Accordion("More filters", open=False, elem_id="search-more"):
         with gr.Row():
-            kind = gr.Dropdown(
-                [("Models", "model"), ("Datasets", "dataset"), ("Spaces", "space")],
-                value="model",
-                label="Kind",
-                min_width=150,
-            )
             weights_format = gr.Dropdown([("Any", ""), *((each, each) for each in FORMATS)], value="", label="Weights format", min_width=150, elem_id="search-format")  # fmt: skip
             quantization = gr.Dropdown([("Any", ""), *((each, each) for each in QUANTIZATIONS)], value="", label="Quantisation", min_width=150)  # fmt: skip
             min_params = gr.Dropdown([("Any size", ""), *((f"≥ {size}", size) for size in SIZES)], value="", label="Parameters at least", allow_custom_value=True, min_width=150)  # fmt: skip

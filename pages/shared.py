@@ -12,6 +12,7 @@ import gradio as gr
 from components.chip import chip
 from components.errors import shown_to_user
 from core.address import TABS, Address, read_address
+from core.catalog import Kind
 from core.errors import AppError
 from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
@@ -151,7 +152,7 @@ def waiting_badge(waiting: int) -> str:
     return f'<span class="pg-tag">{waiting} waiting to upload</span>' if waiting else ""
 
 
-def show_card(repo_id: str, revision: str) -> tuple[gr.Tabs, Address, str]:
+def show_card(repo_id: str, revision: str, kind: Kind = "model") -> tuple[gr.Tabs, Address, str]:
     """Tabs, opened and address for the card of `repo_id`."""
-    place = Address("card", repo_id, revision)
+    place = Address("card", repo_id, revision, kind=kind)
     return gr.Tabs(selected="card"), place, place.query()

@@ -13,12 +13,15 @@ from backends.hub.catalog import Catalog
 from backends.hub.details import Details
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
+from backends.hub.repo_cards import RepoCards
 from core.chat import Progress
 from core.refs import ModelRef
 from tests.fakes import FakeRouter, services
 from tests.hub_server import HubServer
 from tests.hub_server.seed import seed
 from tests.hub_server.seed_cards import seed_cards
+from tests.hub_server.seed_kinds import seed_kinds
+from tests.hub_server.viewer import PREFIX
 
 
 class AnyModel(FakeRouter):
@@ -33,7 +36,7 @@ def card_hub() -> Iterator[tuple[HubServer, dict[str, str]]]:
     """A test Hub with the demonstration repositories and the chain of cards; its commits by name."""
     with HubServer() as hub:
         seed(hub)
-        yield hub, seed_cards(hub)
+        yield hub, {**seed_cards(hub), **seed_kinds(hub)}
 
 
 def card_services(endpoint: str, folder: Path, token: str | bool = False) -> Any:
@@ -46,6 +49,7 @@ def card_services(endpoint: str, folder: Path, token: str | bool = False) -> Any
         catalog=catalog,
         endpoint=endpoint,
         details=Details(catalog, hub, local, seconds=30),
+        repos=RepoCards(hub, viewer=endpoint + PREFIX, seconds=30, token=token),
     )
 
 

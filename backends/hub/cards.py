@@ -1,4 +1,4 @@
-"""Puts a ModelCard together from what the Hub or a folder told."""
+"""Puts a card together from what the Hub or a folder told."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from dataclasses import replace
 from backends.hub.folder import Folder
 from backends.hub.front_matter import Readme, read_readme
 from backends.hub.local import LocalModel
-from backends.hub.remote import HubParts, Texts
-from backends.hub.rows import files_of, mapping_of, row_of, tags_of, text_of
+from backends.hub.remote import PREFIXES, HubParts, Texts
+from backends.hub.rows import files_of, mapping_of, row_of, tags_of, text_of, texts_of
 from core.catalog import ModelCard, ModelSummary, Record
 from core.errors import HubError, ModelGated
 from core.licenses import license_of
 from core.refs import ModelRef
+from core.repo_cards import RepoCard, RepoKind
+from core.repo_checks import repo_findings
 from core.trust import Evidence, findings
 
 NO_CARD = "The author wrote no card: there is no README.md at this commit."
@@ -52,6 +54,56 @@ def hub_card(ref: ModelRef, parts: HubParts, endpoint: str) -> ModelCard:
         papers=papers_in(tags),
         record=_record(parts, config, tags),
     )
+
+
+def repo_card(kind: RepoKind, ref: ModelRef, parts: HubParts, endpoint: str) -> RepoCard:
+    """A dataset's or a Space's card as the Hub tells it."""
+    info = parts.info
+    row = row_of(info, kind)
+    summary = row.summary if row else ModelSummary(ref.repo_id, ref.revision, "hub", kind)
+    tags, files = tags_of(info), files_of(info)
+    data = mapping_of(info.get("cardData"))
+    readme, notices = _readme(parts.texts, data)
+    metadata = readme.metadata if readme else {}
+    stated = license_of(metadata, tags)
+    card = ModelCard(
+        repo_id=ref.repo_id,
+        revision=ref.revision,
+        source="hub",
+        markdown=readme.body if readme else "",
+        metadata=metadata,
+        metadata_error=readme.error if readme else None,
+        files=files or (),
+        findings=(),
+        summary=replace(
+            summary, repo_id=ref.repo_id, revision=ref.revision, license=stated.id, license_class=stated.license_class
+        ),
+        gated=summary.gated,
+        gated_link=f"{endpoint}/{PREFIXES[kind]}{ref.repo_id}" if summary.gated else None,
+        main_moved=parts.main if parts.main != ref.revision else None,
+        notices=notices if files is not None else (*notices, "The Hub did not list the files of this commit."),
+        papers=papers_in(tags),
+        record=_record(parts, None, tags),
+    )
+    runtime = mapping_of(info.get("runtime")) or {}
+    hardware = runtime.get("hardware")
+    if isinstance(hardware, dict):
+        hardware = hardware.get("current") or hardware.get("requested")
+    found = RepoCard(
+        kind,
+        card,
+        _named(info.get("models"), metadata.get("models")),
+        _named(info.get("datasets"), metadata.get("datasets")),
+        (text_of(info.get("sdk")) or text_of(metadata.get("sdk"))) if kind == "space" else None,
+        text_of(runtime.get("stage")),
+        text_of(hardware),
+    )
+    return replace(found, card=replace(card, findings=repo_findings(found)))
+
+
+def _named(*lists: object) -> tuple[str, ...]:
+    """Repositories of another kind: those the Hub found in the code, and those the card names; each once."""
+    return tuple(dict.fromkeys(name.strip()[:200] for names in lists for name in texts_of(names)))[:200]
 
 
 def papers_in(tags: Iterable[str]) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from backends.hub.circuit import Circuit
 from backends.hub.deadline import start, within
 from backends.hub.disk_cache import DiskCache
 from backends.hub.file_hashes import local_files
+from backends.hub.kept_cards import KeptCards, ago
 from backends.hub.lists import never
 from backends.hub.local import LocalModel, LocalModels
 from backends.hub.measuring import measured
@@ -19,7 +20,7 @@ from backends.hub.remote import HubModels
 from backends.hub.searching import Places, search
 from backends.machine import ThisMachine
 from core.catalog import ModelCard, ModelSummary, SearchPage, SearchQuery
-from core.errors import HubError, HubUnreachable, RateLimited
+from core.errors import HubError, HubUnreachable, ModelGated, ModelNotFound, RateLimited
 from core.machine import Machine, assessed
 from core.refs import COMMIT, ModelRef, check_repo_id, check_revision
 from core.search_check import check_query
@@ -43,13 +44,36 @@ class Catalog:
         circuit: Circuit | None = None,
         machine: Callable[[], Machine] | None = None,
         kept: DiskCache | None = None,
+        strangers: bool = False,
     ) -> None:
+        """`strangers`: people who are not the machine's owner come by. What the Hub does not let them see is then not
+        shown from the copy of somebody who may.
+        """
         self._hub = hub
         self._local = local
         self._search_seconds = search_seconds
         self._card_seconds = card_seconds
         self._circuit = circuit or Circuit()
-        self._places = Places(hub, local, self._circuit, machine or ThisMachine(), kept, search_seconds)
+        self._machine = machine or ThisMachine()
+        self._strangers = strangers
+        self._kept = KeptCards(kept)
+        self._places = Places(hub, local, self._circuit, self._machine, kept, search_seconds)
+
+    def for_token(self, token: str) -> Catalog:
+        """The same catalogue as the owner of `token` sees it; nothing that is read with it is kept here or on disk."""
+        return Catalog(
+            self._hub.for_token(token),
+            self._local,
+            search_seconds=self._search_seconds,
+            card_seconds=self._card_seconds,
+            circuit=self._circuit,
+            machine=self._machine,
+            strangers=self._strangers,
+        )
+
+    def machine(self) -> Machine:
+        """What models run on here."""
+        return self._machine()
 
     def search(self, query: SearchQuery) -> SearchPage:
         """Rows within the deadline; with `source` auto an unreachable Hub is a notice, not an error."""
@@ -98,9 +122,12 @@ class Catalog:
                 lambda: within(self._search_seconds, lambda until: self._hub.commit(repo_id, revision, until))
             )
         except (HubUnreachable, RateLimited):
-            if here is None:
+            if here is not None:
+                return here.ref
+            if (known := self._kept.commit(repo_id, revision)) is None:
                 raise
-            return here.ref
+            return ModelRef(repo_id, known)
+        self._kept.named(repo_id, revision, commit)
         return ModelRef(repo_id, commit)
 
     def card(self, ref: ModelRef) -> ModelCard:
@@ -112,16 +139,33 @@ class Catalog:
         here = self._local.get(ref)
         if here and here.registered:
             return local_card(here, self._local.folder(here))
-        if here and (error := self._circuit.reason):
-            return self._copy(here, str(error))
+        if reason := self._circuit.reason:
+            if here:
+                return self._copy(here, str(reason))
+            if card := self._as_read(ref, reason):
+                return card
         try:
             parts = self._timed(lambda: self._hub.parts(ref, monotonic() + self._card_seconds))
-        except HubError as error:
-            if here is None:
+        except (ModelGated, ModelNotFound) as error:
+            if here is None or (self._strangers and not here.registered):
                 raise
             return self._copy(here, str(error))
+        except HubError as error:
+            card = self._copy(here, str(error)) if here else self._as_read(ref, error)
+            if card is None:
+                raise
+            return card
+        self._kept.keep(ref, parts)
         card = hub_card(ref, parts, self._hub.endpoint)
         return replace(card, summary=replace(card.summary, source="local")) if here else card
+
+    def _as_read(self, ref: ModelRef, error: HubError) -> ModelCard | None:
+        """The card as it was read the last time, with its age, while the Hub does not answer."""
+        known = self._kept.parts(ref) if isinstance(error, HubUnreachable | RateLimited) else None
+        if known is None:
+            return None
+        card = hub_card(ref, known[0], self._hub.endpoint)
+        return replace(card, notices=(f"{error} This is the card as it was read {ago(known[1])}.", *card.notices))
 
     def _copy(self, here: LocalModel, why: str) -> ModelCard:
         return local_card(here, self._local.folder(here), (f"{why} This is the copy on this machine.",))

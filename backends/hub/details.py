@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Any, TypeVar
 
 from backends.hub import headers, history, people, tree
+from backends.hub.catalog import Catalog
 from backends.hub.chat_template import rendered, special_tokens, template_of
 from backends.hub.circuit import Circuit
 from backends.hub.errors import About
 from backends.hub.front_matter import decoded
 from backends.hub.local import LocalModel, LocalModels
 from backends.hub.open_llm import open_llm_entries
+from backends.hub.remembered import Remembered
 from backends.hub.remote import HubModels
 from backends.hub.rows import files_of, mapping_of
 from core.card_parts import (
@@ -37,16 +37,14 @@ from core.catalog import ModelCard
 from core.errors import HubError
 from core.lineage import parents_of
 from core.origin_checks import successor_of
-from core.protocols import HubCatalog
 from core.refs import ModelRef, check_revision
 from core.weights import file_format
 
 SECONDS = 8.0
 MOST_TEXT = 2_000_000
 MOST_PICTURE = 1_000_000
-# What branches point to and who made a child changes; a page that is opened twice within this asks nothing again.
-REMEMBERED_SECONDS = 120.0
-MOST_REMEMBERED = 300
+# Beside its weights a model takes a cache of its context and what the runtime needs.
+OVERHEAD = 1.25
 T = TypeVar("T")
 
 
@@ -55,7 +53,7 @@ class Details:
 
     def __init__(
         self,
-        catalog: HubCatalog,
+        catalog: Catalog,
         hub: HubModels,
         local: LocalModels,
         *,
@@ -65,10 +63,13 @@ class Details:
     ) -> None:
         self._catalog, self._hub, self._local = catalog, hub, local
         self._seconds = seconds
-        self._clock = clock
         self._circuit = circuit or Circuit()
-        self._lock = threading.Lock()
-        self._known: OrderedDict[Hashable, tuple[float, Any]] = OrderedDict()
+        self._remembered = Remembered(clock=clock)
+
+    def for_token(self, token: str) -> Details:
+        """The same as the owner of `token` sees it; nothing that is read with it is kept here."""
+        catalog = self._catalog.for_token(token)
+        return Details(catalog, self._hub.for_token(token), self._local, seconds=self._seconds, circuit=self._circuit)
 
     def open(self, repo_id: str, revision: str = "") -> ModelCard:
         """The card at the commit `revision` means."""
@@ -76,11 +77,10 @@ class Details:
         key = ("card", ref.repo_id, ref.revision)
         card: ModelCard = self._once(key, lambda: self._catalog.card(ref))
         if (card.source == "local" and not self._registered(ref)) or any(
-            "could not be read" in n for n in card.notices
+            "could not be read" in n or "as it was read" in n for n in card.notices
         ):
             # A copy shown because the Hub was away, or a text that failed: the next look may be luckier.
-            with self._lock:
-                self._known.pop(key, None)
+            self._remembered.forget(key)
         return card
 
     def lineage(self, card: ModelCard) -> Lineage:
@@ -214,12 +214,15 @@ class Details:
         data = self._session.get_json(
             f"/api/models/{child.repo_id}", [("blobs", "true")], about=about, until=until
         ).data
-        sizes = [
-            entry.size
+        files = [
+            (entry.size, file_format(entry.path) or "")
             for entry in files_of(mapping_of(data) or {}) or ()
             if entry.size and file_format(entry.path) in ("gguf", "safetensors") and "mmproj" not in entry.path
         ]
-        return Sized(child, min(sizes, default=None))
+        size, kind = min(files, default=(None, ""))
+        memory = self._catalog.machine().memory
+        fits = None if size is None or memory is None else size * OVERHEAD <= memory
+        return Sized(child, size, kind, fits)
 
     def _lineage(self, card: ModelCard) -> Lineage:
         found = tree.lineage(self._session, card.repo_id, parents_of(card.metadata, card.record.tags), self._seconds)
@@ -289,15 +292,4 @@ class Details:
         return self._circuit.asked(ask)
 
     def _once(self, key: Hashable, make: Callable[[], T]) -> T:
-        now = self._clock()
-        with self._lock:
-            known = self._known.get(key)
-        if known and now < known[0]:
-            found: T = known[1]
-            return found
-        made = make()
-        with self._lock:
-            self._known[key] = (now + REMEMBERED_SECONDS, made)
-            while len(self._known) > MOST_REMEMBERED:
-                self._known.popitem(last=False)
-        return made
+        return self._remembered.once(key, make)

@@ -12,9 +12,11 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any
 
+from core.access import gated_sentence, missing_sentence
 from core.errors import AppError, HubError, HubUnreachable, ModelGated, ModelNotFound, RateLimited, RevisionGone
 from core.refs import shown
 
+_NOUNS = (("datasets/", "dataset"), ("spaces/", "Space"), ("papers/", "paper"))
 _ABOUT_TOKEN = re.compile(r"credential|token|expired", re.IGNORECASE)
 
 
@@ -30,6 +32,16 @@ class About:
     def link(self) -> str:
         """The repository's page, where access is asked for."""
         return f"{self.endpoint}/{self.repo_id}"
+
+    @property
+    def name(self) -> str:
+        """The repository without what stands before it in its address."""
+        return self.repo_id.partition("/")[2] if self.noun != "model" else self.repo_id
+
+    @property
+    def noun(self) -> str:
+        """What it is, for the sentence; told by its address, which starts with the kind for all but models."""
+        return next((noun for prefix, noun in _NOUNS if self.repo_id.startswith(prefix)), "model")
 
     @property
     def host(self) -> str:
@@ -103,35 +115,28 @@ def retry_after(headers: Any) -> float | None:
 
 
 def _gated(error: Any, about: About) -> HubError:
-    return ModelGated(
-        f"The owner of “{about.repo_id}” asks for access first. Ask for it at {about.link}, set HF_TOKEN to a token of "
-        "the account that was let in, and try again.",
-        about.link,
-    )
+    return ModelGated(gated_sentence(about.name, about.link), about.link)
 
 
 def _revision_gone(error: Any, about: About) -> HubError:
     return RevisionGone(
-        f"“{about.repo_id}” has no revision “{shown(about.revision)}” any more. Leave the revision out to get the newest "
+        f"“{about.name}” has no revision “{shown(about.revision)}” any more. Leave the revision out to get the newest "
         "one, or choose a commit that exists."
     )
 
 
 def _disabled(error: Any, about: About) -> HubError:
-    return HubError(f"The Hub has disabled “{about.repo_id}”: its files cannot be read. Choose another model.")
+    return HubError(f"The Hub has disabled “{about.name}”: its files cannot be read. Choose another model.")
 
 
 def _entry_missing(error: Any, about: About) -> HubError:
-    return HubError(f"A file that was looked for is not in “{about.repo_id}” at this commit. Choose another commit.")
+    return HubError(f"A file that was looked for is not in “{about.name}” at this commit. Choose another commit.")
 
 
 def _not_found(error: Any, about: About) -> HubError:
     if _token_refused(error):
         return _bad_token(about)
-    return ModelNotFound(
-        f"There is no model “{shown(about.repo_id)}” on {about.host}, or it is private and this app's token does not see "
-        "it. Check the spelling (owner/name)."
-    )
+    return ModelNotFound(missing_sentence(about.noun, shown(about.name), about.host))
 
 
 def _refused(error: Any, about: About) -> HubError:

@@ -60,12 +60,13 @@ def difference(session: HubSession, repo_id: str, before: str, after: str, secon
 
 
 def changed(session: HubSession, repo_id: str, commit: str, seconds: float) -> Changed:
-    """When the card and the newest of the weights were last changed, from the Hub's expanded list of the first folder."""
+    """When the card and the newest of the weights were last changed, and each file's scan, from the expanded list."""
     until = monotonic() + seconds
     about = About(session.endpoint, repo_id, commit)
     params: Params | None = [("expand", "true")]
     card: str | None = None
     weights: tuple[str, str] | None = None
+    scans: dict[str, str] = {}
     for _ in range(MOST_TREE_PAGES):
         if params is None:
             break
@@ -74,11 +75,13 @@ def changed(session: HubSession, repo_id: str, commit: str, seconds: float) -> C
         for raw in answer.data if isinstance(answer.data, list) else ():
             row = mapping_of(raw) or {}
             path, date = text_of(row.get("path")), text_of((mapping_of(row.get("lastCommit")) or {}).get("date"))
+            if path and (status := text_of((mapping_of(row.get("securityFileStatus")) or {}).get("status"))):
+                scans[path] = status
             if path == "README.md":
                 card = date
             elif path and date and weights_format(path):
                 weights = max(weights or ("", ""), (date, path))
-    return Changed(card, weights[0] if weights else None, weights[1] if weights else None)
+    return Changed(card, weights[0] if weights else None, weights[1] if weights else None, scans)
 
 
 def changes(old: dict[str, Entry], new: dict[str, Entry]) -> tuple[FileChange, ...]:

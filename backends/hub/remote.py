@@ -1,4 +1,4 @@
-"""The models of the Hub: commits and the parts of a card."""
+"""The repositories of the Hub: commits and the parts of a card."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from backends.hub.file_hashes import hub_files
 from backends.hub.lists import HubLists
 from backends.hub.rows import commit_of
 from backends.hub.session import HubSession, Params
+from core.catalog import Kind
 from core.errors import HubError, HubUnreachable, RevisionGone
 from core.refs import COMMIT, ModelRef, check_repo_id, check_revision, shown
 from core.shortlist import LockedFile
@@ -23,6 +24,7 @@ from core.shortlist import LockedFile
 # What a revision is resolved with: the commit, and what the plain record of a model does not hold.
 RESOLVED: Params = (("expand", "sha"), ("expand", "evalResults"), ("expand", "childrenModelCount"))
 INFO: Params = (("blobs", "true"), ("securityStatus", "true"))
+PREFIXES: Mapping[Kind, str] = {"model": "", "dataset": "datasets/", "space": "spaces/"}
 MOST_REFS = 500
 MOST_REMEMBERED = 200
 T = TypeVar("T")
@@ -66,41 +68,53 @@ class HubModels:
         self._lock = threading.Lock()
         self._more: OrderedDict[tuple[str, str], Mapping[str, object]] = OrderedDict()
 
-    def commit(self, repo_id: str, revision: str, until: float) -> str:
+    def for_token(self, token: str) -> HubModels:
+        """The same Hub as the owner of `token` sees it; nothing that is read with it is kept here."""
+        return HubModels(self.endpoint, token)
+
+    def commit(self, repo_id: str, revision: str, until: float, kind: Kind = "model") -> str:
         """The commit a branch, tag or short commit means now; "" is the default branch."""
         check_repo_id(repo_id)
         if revision:
             check_revision(revision)
-        about = About(self.endpoint, repo_id, revision)
-        answer = self._session.get_json(_info_path(repo_id, revision), RESOLVED, about=about, until=until)
+        about = About(self.endpoint, PREFIXES[kind] + repo_id, revision)
+        asked = RESOLVED if kind == "model" else RESOLVED[:1]
+        answer = self._session.get_json(_info_path(repo_id, revision, kind), asked, about=about, until=until)
         sha = commit_of(answer.data)
         if sha is None:
             raise RevisionGone(
                 f"The Hub names no commit for “{repo_id}” at “{shown(revision or 'main')}”. Try another revision."
             )
+        if kind != "model":
+            return sha
         with self._lock:
             self._more[repo_id, sha] = answer.data
             while len(self._more) > MOST_REMEMBERED:
                 self._more.popitem(last=False)
         return sha
 
-    def parts(self, ref: ModelRef, until: float) -> HubParts:
-        """Info, README.md, config.json and the refs, asked at the same time."""
-        about = About(self.endpoint, ref.repo_id, ref.revision)
+    def parts(self, ref: ModelRef, until: float, kind: Kind = "model") -> HubParts:
+        """Info, README.md, the refs and a model's config.json, asked at the same time."""
+        about = About(self.endpoint, PREFIXES[kind] + ref.repo_id, ref.revision)
 
         def info() -> dict[str, Any]:
-            path = _info_path(ref.repo_id, ref.revision)
-            data = self._session.get_json(path, INFO, about=about, until=until).data
+            path = _info_path(ref.repo_id, ref.revision, kind)
+            data = self._session.get_json(path, INFO if kind == "model" else INFO[:1], about=about, until=until).data
             if not isinstance(data, dict):
                 raise HubUnreachable(f"What answered at {about.host} is not a Hub. Check HF_ENDPOINT.")
             return data
 
         asked = start(info, until)
-        refs = start(lambda: self.refs(ref.repo_id, until), until)
-        readme = start(lambda: self._file(ref, "README.md", MOST_README_BYTES, until), until)
-        config = start(lambda: self._file(ref, "config.json", MOST_CONFIG_BYTES, until), until)
+        refs = start(lambda: self.refs(ref.repo_id, until, kind), until)
+        readme = start(lambda: self._file(ref, "README.md", MOST_README_BYTES, until, kind), until)
+        config: Pending[bytes | None] | None = None
+        if kind == "model":
+            config = start(lambda: self._file(ref, "config.json", MOST_CONFIG_BYTES, until), until)
         found = asked.result(until)
-        text, settings = _or_error(readme, until), _or_error(config, until)
+        text = _or_error(readme, until)
+        settings = None
+        if config is not None:
+            settings = _or_error(config, until)
         texts = Texts(text, _parsed(settings))
         named = _or_error(refs, until)
         with self._lock:
@@ -116,26 +130,27 @@ class HubModels:
         """Every file of a commit with its hash."""
         return hub_files(self._session, ref, until)
 
-    def refs(self, repo_id: str, until: float) -> tuple[tuple[str, str], ...]:
+    def refs(self, repo_id: str, until: float, kind: Kind = "model") -> tuple[tuple[str, str], ...]:
         """Branches, then tags, each with the commit it points to now."""
-        about = About(self.endpoint, repo_id)
-        data = self._session.get_json(f"/api/models/{repo_id}/refs", (), about=about, until=until).data
+        about = About(self.endpoint, PREFIXES[kind] + repo_id)
+        data = self._session.get_json(f"/api/{kind}s/{repo_id}/refs", (), about=about, until=until).data
         found: list[tuple[str, str]] = []
-        for kind in ("branches", "tags"):
-            rows = data.get(kind) if isinstance(data, dict) else None
+        for group in ("branches", "tags"):
+            rows = data.get(group) if isinstance(data, dict) else None
             for row in rows if isinstance(rows, list) else ():
                 name, commit = (row.get("name"), row.get("targetCommit")) if isinstance(row, dict) else (None, None)
                 if isinstance(name, str) and isinstance(commit, str) and COMMIT.fullmatch(commit):
                     found.append((name, commit))
         return tuple(found[:MOST_REFS])
 
-    def _file(self, ref: ModelRef, path: str, most: int, until: float) -> bytes | None:
-        about = About(self.endpoint, ref.repo_id, ref.revision)
-        return self._session.get_file(ref.repo_id, ref.revision, path, about=about, until=until, most=most)
+    def _file(self, ref: ModelRef, path: str, most: int, until: float, kind: Kind = "model") -> bytes | None:
+        name = PREFIXES[kind] + ref.repo_id
+        about = About(self.endpoint, name, ref.revision)
+        return self._session.get_file(name, ref.revision, path, about=about, until=until, most=most)
 
 
-def _info_path(repo_id: str, revision: str) -> str:
-    return f"/api/models/{repo_id}" + (f"/revision/{quote(revision, safe='')}" if revision else "")
+def _info_path(repo_id: str, revision: str, kind: Kind = "model") -> str:
+    return f"/api/{kind}s/{repo_id}" + (f"/revision/{quote(revision, safe='')}" if revision else "")
 
 
 def _or_error(pending: Pending[T], until: float) -> T | HubError:

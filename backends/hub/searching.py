@@ -9,6 +9,7 @@ from typing import Any
 
 from backends.hub.circuit import Circuit
 from backends.hub.disk_cache import DiskCache
+from backends.hub.kept_cards import ago
 from backends.hub.lists import Found, never
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
@@ -180,7 +181,7 @@ def _without_hub(places: Places, query: SearchQuery, here: Selected, error: HubE
     """What was found the last time, with its age; else what is on this machine."""
     reachable = not isinstance(error, HubUnreachable)
     if places.kept and (known := places.kept.get(_key(query))) and (rows := _rows_of(known[0])):
-        notice = f"{error} Showing what was found {_ago(known[1])}."
+        notice = f"{error} Showing what was found {ago(known[1])}."
         return SearchPage(rows, len(rows), False, reachable, notice, found=len(rows), offset=query.offset)
     notice = f"{error} {HERE}" if reachable else f"The Hub cannot be reached. {HERE}"
     return replace(_page_of_local(query, here), complete=False, exact=False, hub_reachable=reachable, notice=notice)
@@ -207,14 +208,6 @@ def _rows_of(value: object) -> tuple[ModelSummary, ...]:
         plain: dict[str, Any] = {key: tuple(each) if isinstance(each, list) else each for key, each in item.items()}
         rows.append(ModelSummary(**plain))
     return tuple(rows)
-
-
-def _ago(seconds: float) -> str:
-    for size, unit in ((86_400, "day"), (3600, "hour"), (60, "minute")):
-        if seconds >= size:
-            number = int(seconds // size)
-            return f"{number} {unit}{'s' if number > 1 else ''} ago"
-    return "just now"
 
 
 def _told(page: SearchPage, words: Sequence[str]) -> SearchPage:

@@ -7,11 +7,13 @@ from pathlib import Path
 from time import monotonic
 
 import pytest
+from huggingface_hub import HfApi
 
 from backends.hub.catalog import Catalog
 from backends.hub.details import Details
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
+from components.card_head import facts_of
 from core.address import Address
 from core.card_parts import Lineage
 from core.catalog import LocalFolder
@@ -20,6 +22,7 @@ from core.errors import HubError, HubUnreachable, NoBackend, UserInputError
 from core.refs import ModelRef
 from core.report import Known, report_of
 from pages.card import CardPage
+from pages.card_asked import AskedParts
 from pages.card_record import gathered, record_of
 from tests.fakes import FakeRouter
 from tests.hub_server import CloseConnection, HubServer, Status
@@ -187,6 +190,34 @@ class TestHistory:
         assert changed
         assert changed.file == "model.safetensors"
         assert (changed.card or "") < (changed.weights or "")
+
+    def test_the_scan_of_each_file_is_told_beside_it(self, hub: HubServer, tmp_path: Path) -> None:
+        files = {**model_files("m"), "old.bin": b"x", "more.bin": b"y"}
+        head = hub.add_model("org/marked", files, security={"old.bin": "unsafe", "more.bin": "queued"})
+        details = details_of(hub.url, tmp_path)
+        changed = details.changed(ModelRef("org/marked", head))
+        assert changed
+        assert changed.scans == {
+            ".gitattributes": "safe", "README.md": "safe", "config.json": "safe", "model.safetensors": "safe",
+            "more.bin": "queued", "old.bin": "unsafe",
+        }  # fmt: skip
+        table = facts_of(details.open("org/marked"), changed.scans)
+        assert (table.count(">scan: unsafe<"), table.count(">scan: queued<")) == (1, 1)
+        assert "4 safe" in table
+        record = record_of(gathered(details.open("org/marked"), details), "")
+        assert {each["file"]: each["scan"] for each in record["files"]}["old.bin"] == "unsafe"
+
+    def test_a_branch_beside_main_has_its_own_commits_and_every_ref_is_a_page(
+        self, details: Details, hub: HubServer, commits: dict[str, str]
+    ) -> None:
+        HfApi(hub.url, token="hf_alice").create_branch(ADAPTER, branch="dev", revision=commits["old"])
+        tip = hub.commit(ADAPTER, files={"trial.txt": b"x"}, message="Try something", branch="dev")
+        page, compare = AskedParts(details).history(ModelRef(ADAPTER, tip))
+        assert "Try something" in page
+        assert "Say what it was trained on" not in page
+        assert '<b class="pg-tag pg-here" aria-current="true">dev</b>' in page
+        assert commits["new"] in page, "main is a link"
+        assert commits["new"] in {value for _, value in compare.choices}
 
     def test_a_card_that_cannot_be_read_leaves_the_files(
         self, details: Details, hub: HubServer, commits: dict[str, str]

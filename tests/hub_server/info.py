@@ -143,6 +143,8 @@ def _facts(repo: Repository, commit: Commit) -> dict[str, object]:
     }
     if repo.kind == "model":
         facts |= _model_facts(given, card, commit)
+    if repo.kind == "space":
+        facts |= {name: card[name] for name in ("models", "datasets", "sdk") if name in card}
     pipeline_tag, library = facts.get("pipeline_tag"), facts.get("library_name")
     tags = tags_of(repo.kind, card, pipeline_tag, library)
     facts["tags"] = list(dict.fromkeys([*given.get("tags", ()), *tags]))

@@ -34,6 +34,8 @@ class State:
     storage_url: str = ""
     organizations: dict[str, bool] = field(default_factory=dict)
     """Organisations by name, and whether the Hub calls them verified."""
+    papers: dict[str, dict] = field(default_factory=dict)
+    """Pages of papers by arXiv number."""
     page_size: int = 1000
     """Rows in one page of a list or a tree."""
 

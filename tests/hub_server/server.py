@@ -18,6 +18,7 @@ from tests.hub_server.repos import Kind, Repository, as_date, entries
 from tests.hub_server.routes import Routes, State
 from tests.hub_server.spaces import Space, add_space_routes
 from tests.hub_server.transport import Listener
+from tests.hub_server.viewer import PREFIX, add_viewer_routes
 from tests.hub_server.web import RecordedRequest, Reply
 from tests.hub_server.writing import add_writing_routes
 
@@ -36,6 +37,7 @@ class HubServer:
         self._lock = threading.RLock()
         self._faults = Faults()
         self._hub_routes = Routes()
+        add_viewer_routes(self._hub_routes)
         add_people_routes(self._hub_routes)
         add_reading_routes(self._hub_routes)
         add_writing_routes(self._hub_routes)
@@ -55,6 +57,11 @@ class HubServer:
     def storage_url(self) -> str:
         """Where LFS objects are uploaded and downloaded, without accounts."""
         return self._state.storage_url
+
+    @property
+    def viewer_url(self) -> str:
+        """The dataset viewer's address."""
+        return self.url + PREFIX
 
     def start(self, port: int = 0) -> HubServer:
         """Listen, on the former ports where there were some, and return the server."""
@@ -119,6 +126,15 @@ class HubServer:
         """Make a name an organisation's, verified or not."""
         with self._lock:
             self._state.organizations[name] = verified
+
+    def add_paper(self, number: str, title: str, authors: Iterable[str], summary: str) -> None:
+        """Give the Hub a page of a paper; which repositories name it follows from their cards."""
+        with self._lock:
+            named = [{"name": name, "hidden": False} for name in authors]
+            published = "2021-06-17T00:00:00.000Z"
+            self._state.papers[number] = {
+                "title": title, "authors": named, "summary": summary, "publishedAt": published,
+            }  # fmt: skip
 
     def tag(self, repo_id: str, name: str, revision: str = "main", kind: Kind = "model") -> None:
         """Give a commit a tag."""

@@ -34,7 +34,7 @@ PARAMETERS = {
         "limit", "source", "relation", "dataset", "paper", "min_likes", "updated_since", "quantization", "provider",
         "chat_template", "adult", "exclude", "offset", "look_at",
     ],
-    "/model_card": ["repo_id", "revision", "kind"],
+    "/model_card": ["repo_id", "revision", "kind", "split"],
     "/chat": [
         "message", "history", "model", "system", "max_new_tokens", "temperature", "top_p", "seed", "adapter", "top_k",
         "repetition_penalty", "stop", "details",
@@ -124,7 +124,7 @@ def test_model_card(client: Client) -> None:
     assert card["revision"] == REF.revision
     assert card["findings"][0]["id"] == "license-missing"
     assert set(card["findings"][0]) == {"id", "severity", "sentence", "source"}
-    assert card["files"] == [{"file": "model.safetensors", "size": 1_000_000}]
+    assert card["files"] == [{"file": "model.safetensors", "size": 1_000_000, "scan": None}]
     assert "<em>text</em>" in card["card_html"]
     assert card["verdict"]["sentence"].startswith("Usable for a commercial product: ")
     assert {section["id"]: section["state"] for section in card["sections"]}["citation"] == "absent"

@@ -157,6 +157,7 @@ CASES: dict[str, tuple[ModelCard, Known | None]] = {
     "parent-gated": (card(base_model="org/base"), Known(Lineage((ancestor(gated=True),)))),
     "scan-unsafe": (with_record(scan={"scansDone": True, "filesWithIssues": [{"path": "m.bin", "level": "unsafe"}]}), None),
     "scan-unchecked": (with_record(scan=None), None),
+    "scan-file": (card(), Known(Lineage(), changed=Changed(None, None, scans={"m.bin": "unsafe", "README.md": "safe"}))),
     "not-for-all": (card(tags=["not-for-all-audiences"]), None),
     "superseded": (card(new_version="org/better-model"), None),
     "main-moved": (card(main_moved="b" * 40), None),

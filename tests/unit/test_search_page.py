@@ -148,9 +148,13 @@ def test_back_and_forward_bring_the_search_back_and_leave_other_tabs_alone() -> 
     assert len(list(tab.follow(event(query="tab=chat"), request(), []))) == 1
 
 
-def test_what_is_no_model_says_where_its_card_is() -> None:
-    with pytest.raises(gr.Error, match="datasets/org/tickets"):
-        SearchTab(FakeCatalog()).open(event(repo_id="org/tickets", revision="", kind="dataset"))
+def test_what_is_no_model_opens_its_card_too() -> None:
+    tab = SearchTab(FakeCatalog())
+    _, place, query = tab.open(event(repo_id="org/tickets", revision="", kind="dataset"))
+    assert (place.kind, place.model) == ("dataset", "org/tickets")
+    assert "repo=dataset" in query
+    with pytest.raises(gr.Error, match="model, dataset or space"):
+        tab.open(event(repo_id="org/tickets", revision="", kind="paper"))
 
 
 def test_nothing_found_says_what_to_do_and_a_notice_comes_first() -> None:
