@@ -71,6 +71,7 @@ def _request(asked: argparse.Namespace, environment: Mapping[str, str]) -> Reque
         chat_model=asked.chat_model,
         image_model=asked.image_model,
         dataset=asked.dataset,
+        bucket=not asked.no_bucket,
         variables={name: value for name, _, value in pairs},
         secrets=secrets,
     )
@@ -86,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--image-model", default="", help="repo id[@revision] or remote:name; else the bundled one")
     parser.add_argument("--dataset", default="", help="dataset of the feedback; else SPACE-feedback")
+    parser.add_argument(
+        "--no-bucket", action="store_true", help="no bucket SPACE-journal, in which votes outlive the container"
+    )
     parser.add_argument(
         "--variable", action="append", default=[], metavar="NAME=VALUE", help="another setting; repeatable"
     )

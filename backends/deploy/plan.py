@@ -19,11 +19,16 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 # What runs the app and nothing else: tests, figures and CI stay at home.
-LEFT_OUT = ("tests/", "benchmarks/", ".ci/", ".github/", "docs/take_screenshot.py", "requirements-dev.txt", "Makefile")
+LEFT_OUT = (
+    *("tests/", "benchmarks/", ".ci/", ".github/", "docs/take_screenshot.py", "requirements-dev.txt", "Makefile"),
+    *("Dockerfile", ".dockerignore", "compose.yaml"),
+)
 SECRETS = ("HF_TOKEN", "PROVING_SECRET", "PROVING_REMOTE_TOKEN", "PROVING_REMOTE_IMAGE_TOKEN")
 """Settings that are never a variable: anybody who may see the Space can read those."""
-# A Space has these from the Hub, or the app would look in the wrong place with them.
-NOT_OURS = ("HF_ENDPOINT", "HF_HOME", "PROVING_DATA_DIR", "GRADIO_SERVER_NAME", "PORT")
+JOURNAL = "/journal"
+"""Where the bucket is mounted in the Space's container."""
+# A Space has these from the Hub or from here, or the app would look in the wrong place with them.
+NOT_OURS = ("HF_ENDPOINT", "HF_HOME", "PROVING_DATA_DIR", "PROVING_JOURNAL", "GRADIO_SERVER_NAME", "PORT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +41,7 @@ class Request:
     chat_model: str = ""
     image_model: str = ""
     dataset: str = ""
+    bucket: bool = True
     variables: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
 
@@ -53,6 +59,7 @@ class Plan:
     models: tuple[ModelRef, ...]
     dataset: str
     source: str
+    bucket: str | None = None
     remarks: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
@@ -66,6 +73,7 @@ class Plan:
             f"files      {len(self.files)}, {size / 1e6:.1f} MB, from {self.source}",
             *(f"model      {model.repo_id}@{model.revision}" for model in self.models),
             f"feedback   dataset {self.dataset}, private",
+            *([f"journal    bucket {self.bucket}, private, at {JOURNAL}"] if self.bucket else ()),
             *(f"variable   {name}={value}" for name, value in sorted(self.variables.items())),
             *(f"secret     {name} (from your environment)" for name in sorted(self.request.secrets)),
             *(f"note       {remark}" for remark in self.remarks),
@@ -91,7 +99,8 @@ def plan(api: HfApi, root: Path, request: Request) -> Plan:
     # The bundled chat model is a package that is installed without its dependencies, which a Space's build cannot do: the
     # Space gets the same model from the Hub.
     chosen = {"PROVING_CHAT_MODEL": request.chat_model or BASE_MODEL, "PROVING_IMAGE_MODEL": request.image_model}
-    variables = dict(request.variables) | {"PROVING_DATASET": dataset}
+    # The app on a Space knows that name by itself: written down it would follow into every duplicate.
+    variables = dict(request.variables) | ({"PROVING_DATASET": dataset} if request.dataset else {})
     models, preload, remarks = [], [], []
     for name, text in chosen.items():
         if not text or remote_name(text):
@@ -108,8 +117,13 @@ def plan(api: HfApi, root: Path, request: Request) -> Plan:
             )
     if "HF_TOKEN" not in request.secrets:
         remarks.append(
-            "Without the secret HF_TOKEN votes stay on the Space's own disk, which ends with its container. "
+            f"Without the secret HF_TOKEN nothing leaves for the dataset: votes stay {'in the bucket' if request.bucket else 'on the disk of the container, and end with it'}. "
             "Give it a token that may write to the dataset: --secret HF_TOKEN."
+        )
+    if "PROVING_SECRET" not in request.secrets:
+        remarks.append(
+            "Without the secret PROVING_SECRET reviewers get new pseudonyms whenever the container is new. Give it any long "
+            "random text, the same each time: --secret PROVING_SECRET."
         )
     if dirty:
         remarks.append(f"{dirty} tracked files differ from the last commit; they are uploaded as they are here.")
@@ -117,7 +131,8 @@ def plan(api: HfApi, root: Path, request: Request) -> Plan:
     front |= {"models": [model.repo_id for model in models]} if models else {}
     front |= {"preload_from_hub": preload} if preload else {}
     files["README.md"] = write_front_matter(front, body).encode()
-    return Plan(request, files, variables, tuple(models), dataset, source, tuple(remarks))
+    bucket = f"{request.space}-journal" if request.bucket else None
+    return Plan(request, files, variables, tuple(models), dataset, source, bucket, tuple(remarks))
 
 
 def read_front_matter(text: str) -> tuple[dict[str, object], str]:

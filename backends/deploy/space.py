@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from backends.deploy.plan import Plan
+from backends.deploy.plan import JOURNAL, Plan
 from core.errors import BackendError, UserInputError
 
 if TYPE_CHECKING:
-    from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi
+    from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete, HfApi, Volume
 
     Operation = CommitOperationAdd | CommitOperationCopy | CommitOperationDelete
 
 # The Hub's own; every repository begins with it.
 KEPT = (".gitattributes",)
 WAIT_SECONDS = 1800.0
+# Not paid for, not allowed with this token or plan, not known to this Hub.
+NO_BUCKETS = (402, 403, 404)
 _LAST_LINES = 20
 
 Say = Callable[[str], None]
@@ -33,6 +36,9 @@ def apply(api: HfApi, plan: Plan, say: Say, *, wait: bool = True, poll: float = 
     """
     request = plan.request
     _feedback(api, plan, say)
+    volumes = _journal(api, plan, say)
+    if volumes:
+        plan = replace(plan, variables={**plan.variables, "PROVING_JOURNAL": JOURNAL})
     before = _head(api, request.space)
     # Any flavour the Hub knows, also one that is newer than the client's list.
     hardware = cast(Any, request.hardware)
@@ -45,10 +51,12 @@ def apply(api: HfApi, plan: Plan, say: Say, *, wait: bool = True, poll: float = 
             visibility="public" if request.public else "private",
             space_variables=[{"key": key, "value": value} for key, value in sorted(plan.variables.items())],
             space_secrets=[{"key": key, "value": value} for key, value in sorted(request.secrets.items())],
+            space_volumes=volumes or None,
         )
         say(f"created {request.space}")
         before = str(api.space_info(request.space).sha)
     else:
+        _mount(api, request.space, volumes, say)
         _settings(api, plan, say)
     after = _files(api, plan, before)
     if after == before:
@@ -108,6 +116,45 @@ def _feedback(api: HfApi, plan: Plan, say: Say) -> None:
             f"The dataset {plan.dataset} is public: what reviewers say would be, too. Make it private on its Settings page, "
             "name another with --dataset, or say --variable PROVING_DATASET_PUBLIC=1."
         )
+
+
+def _journal(api: HfApi, plan: Plan, say: Say) -> list[Volume]:
+    """The bucket for the event journal, made when it is missing; nothing where the account cannot have one."""
+    from huggingface_hub import Volume
+    from huggingface_hub.errors import BucketNotFoundError, HfHubHTTPError
+
+    if plan.bucket is None:
+        return []
+    try:
+        if not api.bucket_info(plan.bucket).private:
+            raise UserInputError(
+                f"The bucket {plan.bucket} is public: what reviewers say would be, too. Make it private on its Settings page, "
+                "or leave it out with --no-bucket."
+            )
+    except BucketNotFoundError:
+        try:
+            api.create_bucket(plan.bucket, visibility="private")
+        except HfHubHTTPError as error:
+            status = error.response.status_code
+            if status not in NO_BUCKETS:
+                raise
+            say(
+                f"note       no bucket: the Hub refused {plan.bucket} ({status}). Votes that were not uploaded yet end with the "
+                "container; a token that may write the namespace, or a plan with storage, changes that."
+            )
+            return []
+        say(f"created    bucket {plan.bucket}, private")
+    return [Volume(type="bucket", source=plan.bucket, mount_path=JOURNAL)]
+
+
+def _mount(api: HfApi, space: str, volumes: Sequence[Volume], say: Say) -> None:
+    """Mount what is not mounted yet, beside what is."""
+    there = api.get_space_runtime(space).volumes or []
+    missing = [one for one in volumes if (one.source, one.mount_path) not in {(v.source, v.mount_path) for v in there}]
+    if missing:
+        points = {one.mount_path for one in missing}
+        api.set_space_volumes(space, [*(one for one in there if one.mount_path not in points), *missing])
+        say(f"volume     {', '.join(f'{one.source} at {one.mount_path}' for one in missing)}")
 
 
 def _settings(api: HfApi, plan: Plan, say: Say) -> None:

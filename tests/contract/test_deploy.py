@@ -15,7 +15,7 @@ from backends.deploy.pins import ZERO_GPU, pins, wrong_pins
 from backends.deploy.plan import read_front_matter
 from backends.deploy.space import DeployFailed
 from core.errors import ModelNotFound, UserInputError
-from tests.hub_server import HubServer
+from tests.hub_server import HubServer, Status
 
 pytest_plugins = ("tests.hub_server.fixtures",)
 
@@ -89,7 +89,12 @@ def test_a_new_space_has_everything_pinned_and_nothing_that_stays_at_home(
     commit = seeded.head(MODEL)
     space = seeded.space(SPACE)
     assert api.space_info(SPACE).private and space.hardware == ZERO_GPU
-    assert space.variables == {"PROVING_CHAT_MODEL": f"{MODEL}@{commit}", "PROVING_DATASET": f"{SPACE}-feedback"}
+    assert space.variables == {
+        "PROVING_CHAT_MODEL": f"{MODEL}@{commit}",
+        "PROVING_JOURNAL": "/journal",
+    }
+    assert space.volumes == [{"type": "bucket", "source": f"{SPACE}-journal", "mountPath": "/journal"}]
+    assert api.bucket_info(f"{SPACE}-journal").private
     assert space.secrets == {"HF_TOKEN": CANARY}
     assert api.dataset_info(f"{SPACE}-feedback").private
     files = seeded.files(SPACE, "space")
@@ -197,6 +202,26 @@ def test_a_public_dataset_needs_the_operators_word(seeded: HubServer, api: HfApi
     with pytest.raises(UserInputError, match="is public"):
         deploy(api, root, asked)
     deploy(api, root, replace(asked, variables={"PROVING_DATASET_PUBLIC": "1"}))
+
+
+def test_an_account_without_buckets_is_told_what_that_means(seeded: HubServer, api: HfApi, root: Path) -> None:
+    seeded.fail_next("POST /api/buckets/*", Status(403))
+    said = deploy(api, root, request())
+    assert any("no bucket" in line and "container" in line for line in said)
+    assert seeded.space(SPACE).volumes == [] and "PROVING_JOURNAL" not in seeded.space(SPACE).variables
+
+    # A bucket that comes later is mounted beside what the owner mounted since.
+    mine = {"type": "model", "source": MODEL, "mountPath": "/models", "readOnly": True}
+    seeded.space(SPACE).volumes = [mine]
+    said = deploy(api, root, request())
+    assert any(f"{SPACE}-journal at /journal" in line for line in said)
+    assert [volume["mountPath"] for volume in seeded.space(SPACE).volumes] == ["/models", "/journal"]
+    assert seeded.space(SPACE).variables["PROVING_JOURNAL"] == "/journal"
+
+    api.create_bucket("alice/open-journal", visibility="public")
+    with pytest.raises(UserInputError, match="bucket alice/open-journal is public"):
+        deploy(api, root, request(space="alice/open"))
+    assert not api.repo_exists("alice/open", repo_type="space")
 
 
 def test_pins_are_checked_against_the_hardware() -> None:

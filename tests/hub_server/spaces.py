@@ -1,4 +1,4 @@
-"""Routes of a Space beside its files: variables, secrets, hardware, volumes and what it is doing."""
+"""Routes of a Space beside its files: variables, secrets, hardware, volumes and what it is doing; and storage buckets."""
 
 from __future__ import annotations
 
@@ -41,6 +41,19 @@ class Space:
         }
 
 
+@dataclass
+class Bucket:
+    """A storage bucket, kept among the Spaces under `bucket:` and its id. Its files are nobody's business here."""
+
+    id: str
+    private: bool
+
+    def info(self) -> dict:
+        """What `bucket_info` reads."""
+        about = {"createdAt": "2026-11-21T12:00:00.000Z", "size": 0, "totalFiles": 0}
+        return {"id": self.id, "private": self.private, **about}
+
+
 def add_space_routes(routes: Routes) -> None:
     """Register every route of this module."""
     routes.add("GET", "/api/spaces/{repo}/runtime")(lambda call: json_reply(space(call).runtime()))
@@ -51,6 +64,8 @@ def add_space_routes(routes: Routes) -> None:
     routes.add("POST", "/api/spaces/{repo}/secrets")(set_secret)
     routes.add("POST", "/api/spaces/{repo}/hardware")(set_hardware)
     routes.add("PUT", "/api/spaces/{repo}/volumes")(set_volumes)
+    routes.add("GET", "/api/buckets/{repo}")(lambda call: json_reply(bucket(call).info()))
+    routes.add("POST", "/api/buckets/{repo}")(create_bucket)
 
 
 def created(call: Call, repo_id: str, body: dict) -> None:
@@ -69,6 +84,26 @@ def space(call: Call) -> Space:
     repo = call.find("space", call.groups["repo"])
     call.check_write("space", repo.id)
     return call.state.spaces.setdefault(repo.id, Space("gradio"))
+
+
+def bucket(call: Call) -> Bucket:
+    """Return the bucket in the path if this caller may see it."""
+    found = call.state.spaces.get(f"bucket:{call.groups['repo']}")
+    mine = call.token is not None and call.token.belongs_to(call.groups["repo"].partition("/")[0])
+    if found is None or (found.private and not mine):
+        raise Refusal(404, "Repository not found", "RepoNotFound")
+    return found
+
+
+def create_bucket(call: Call) -> Reply:
+    """Answer `create_bucket`: public unless it is asked for otherwise, as on the Hub."""
+    bucket_id = call.groups["repo"]
+    call.check_write("dataset", bucket_id)
+    if f"bucket:{bucket_id}" in call.state.spaces:
+        raise Refusal(409, "You already created this bucket")
+    made = Bucket(bucket_id, call.request.json().get("visibility") == "private")
+    call.state.spaces[f"bucket:{bucket_id}"] = made
+    return json_reply({"url": f"{call.state.url}/buckets/{bucket_id}", "id": bucket_id})
 
 
 def set_variable(call: Call) -> Reply:

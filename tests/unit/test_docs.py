@@ -66,9 +66,11 @@ def test_the_space_front_matter_is_valid() -> None:
 
 def test_the_dockerfile_runs_the_same_python_and_entry_point() -> None:
     docker = text("Dockerfile")
-    assert f"FROM python:{front_matter()['python_version']}-slim" in docker
-    assert "python app.py" in docker
-    assert f"torch=={pins()['torch']}" in docker
+    assert f"ARG PYTHON={front_matter()['python_version']}\nFROM python:${{PYTHON}}-slim" in docker
+    # Its versions are those of requirements.txt, and what it starts becomes app.py.
+    assert "-r requirements.txt" in docker and "torch==" not in docker
+    assert 'CMD ["python", "-m", "backends.deploy.container"]' in docker
+    assert '[sys.executable, "app.py"]' in text("backends/deploy/container.py")
 
 
 def test_the_two_commands_are_the_readmes_first_lines() -> None:

@@ -90,7 +90,7 @@ def test_building_the_page_imports_nothing_heavy() -> None:
 
 
 # A program of its own, started by the operator: the secrets it puts on a Space come from their environment by name.
-PROGRAMS = {ROOT / "backends" / "deploy" / "__main__.py"}
+PROGRAMS = {ROOT / "backends" / "deploy" / name for name in ("__main__.py", "bake.py", "container.py")}
 
 
 def test_only_app_reads_the_environment() -> None:
