@@ -130,7 +130,6 @@ def build_services(settings: Settings) -> Services:
             HubModels(settings.endpoint, settings.token),
             LocalModels((*folders, *image_folders())),
             machine=machine,
-            kept=DiskCache(settings.data_dir / "hub-cache"),
         ),
     )
     if (remote := chat.remote) is not None:
@@ -153,6 +152,9 @@ def build_services(settings: Settings) -> Services:
             settings.image_classifier_threshold,
         ),
     )
+    hub = HubModels(settings.endpoint, settings.token)
+    here = LocalModels((*chat.folders, *image_folders()))
+    seen = Catalog(hub, here, machine=machine, kept=DiskCache(settings.data_dir / "hub-cache"))
     store = build_feedback(
         settings.data_dir,
         dataset=settings.dataset,
@@ -165,7 +167,7 @@ def build_services(settings: Settings) -> Services:
         space_id=settings.space_id,
     )
     return Services(
-        catalog=chat.catalog,
+        catalog=seen,
         router=chat,
         store=store,
         secret=settings.secret or secret_of(settings.data_dir),
@@ -183,12 +185,8 @@ def build_services(settings: Settings) -> Services:
             hub=HubExports(token=settings.token, endpoint=settings.endpoint) if settings.dataset else None,
             destination=lambda view: f"{settings.dataset}-{view}",
         ),
-        details=Details(
-            chat.catalog,
-            HubModels(settings.endpoint, settings.token),
-            LocalModels((*chat.folders, *image_folders())),
-        ),
-        repos=RepoCards(HubModels(settings.endpoint, settings.token), token=settings.token),
+        details=Details(seen, hub, here),
+        repos=RepoCards(hub, token=settings.token),
     )
 
 
