@@ -28,6 +28,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from backends.bundled.image import image_folders
+from backends.conversations.store import SqliteConversations
 from backends.evidence.facts import LocalFacts
 from backends.evidence.publish import HubExports
 from backends.evidence.service import EvidenceOf
@@ -48,8 +49,9 @@ from backends.machine import ThisMachine
 from backends.router import build_chat
 from components.chip import chip
 from components.headers import WithHeaders, headers
-from components.theme import CARD_STYLESHEET, STYLESHEET, head, theme
+from components.theme import CARD_STYLESHEET, CHAT_STYLESHEET, STYLESHEET, head, theme
 from core.address import IMAGE_MODES, Address
+from core.conversations import ConversationStore
 from core.errors import AppError
 from core.evidence import Evidence
 from core.protocols import (
@@ -107,6 +109,7 @@ class Services:
     evidence: Evidence | None = None
     cache: LocalCache | None = None
     details: CardDetails | None = None
+    conversations: ConversationStore | None = None
     repos: RepoDetails | None = None
 
 
@@ -176,6 +179,7 @@ def build_services(settings: Settings) -> Services:
         images=images,
         pictures=SqlitePictures(settings.data_dir / "pictures", settings.gallery_limit),
         remote=chat.remote,
+        conversations=SqliteConversations(settings.data_dir),
         # On a Space anybody may come by: nobody there makes room in the cache.
         cache=None if settings.space_id else CacheFolder(pinned=lambda: _commits_in_use(chat)),
         evidence=EvidenceOf(
@@ -218,7 +222,7 @@ def build(services: Services) -> gr.Blocks:
     machine = MachinePage(services.cache) if services.cache else None
     compare = ComparePage(catalog, services.details)
     card = CardPage(catalog, router, services.endpoint, services.images, services.details, services.repos)
-    chat = ChatPage(router, store, services.secret)
+    chat = ChatPage(router, store, services.secret, services.conversations)
     battle = BattlePage(router, store, services.secret, services.local_models)
     adapter = AdapterPage(router)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None
@@ -344,7 +348,7 @@ def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[
         server_name=settings.host,
         server_port=settings.port or None,
         theme=theme(),
-        css_paths=[STYLESHEET, CARD_STYLESHEET],
+        css_paths=[STYLESHEET, CARD_STYLESHEET, CHAT_STYLESHEET],
         head=head(settings.endpoint),
         footer_links=["api"],
         run_history=False,

@@ -25,7 +25,9 @@ LIST_SECONDS = 15.0
 # How often a watcher hears of new bytes.
 _REPORT_SECONDS = 0.1
 _SPARE_BYTES = 50_000_000
-_DESCRIBING = ("config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
+_DESCRIBING = (
+    "config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json", "generation_config.json",
+)  # fmt: skip
 
 
 class Downloads:

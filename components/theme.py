@@ -12,6 +12,7 @@ MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono"
 
 STYLESHEET = Path(__file__).with_name("style.css")
 CARD_STYLESHEET = Path(__file__).with_name("card.css")
+CHAT_STYLESHEET = Path(__file__).with_name("chat.css")
 FRAME = Path(__file__).with_name("frame.css")
 SCRIPT = Path(__file__).with_name("page.js")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from typing import Any
 
+from components.answer_parts import Part, parts_of, reasoning_html, tool_html
 from core.chat import Reply
 from core.conversation import Conversation, Turn
+from core.text_safety import flags_of
 
 WAITING = "…"
 
@@ -19,15 +22,24 @@ def text_message(role: str, text: str) -> dict[str, Any]:
     return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
+def answer_message(text: str) -> dict[str, Any]:
+    """An answer: its words as they are, its reasoning folded, the tools it asks for said as such."""
+    return {"role": "assistant", "content": [_part(part) for part in parts_of(text)]}
+
+
 def shown_messages(conversation: Conversation, partial: str | None = None) -> list[dict[str, Any]]:
     """The current path as Chatbot messages, figures under each finished answer, then the answer being written."""
     messages: list[dict[str, Any]] = []
-    for turn in conversation.path():
-        messages.append(text_message(turn.message.role, turn.message.content))
-        if turn.reply is not None:
-            messages[-1]["content"].append(_figures_part(turn.reply))
+    for turn, place in zip(conversation.path(), conversation.places(), strict=True):
+        if turn.message.role == "user":
+            messages.append(text_message("user", turn.message.content))
+            if place[1] > 1:
+                messages[-1]["content"].append(html_part(f'<div class="pg-figures">{_arrows(turn, place)}</div>'))
+        else:
+            messages.append(answer_message(turn.message.content))
+            messages[-1]["content"].append(html_part(_answer_line(conversation, turn, place)))
     if partial is not None:
-        messages.append(text_message("assistant", partial or WAITING))
+        messages.append(answer_message(partial or WAITING))
     return messages
 
 
@@ -37,8 +49,8 @@ def turn_at(conversation: Conversation, index: int) -> Turn | None:
     return path[index] if 0 <= index < len(path) else None
 
 
-def figures(reply: Reply) -> str:
-    """The line under an answer: who made it, how long, how fast, and why it ended."""
+def figures(reply: Reply, context: int | None = None) -> str:
+    """The line under an answer: who made it, how long, how fast, and why it ended. `context`: what the model reads at most."""
     parts = [f"{reply.ref.short} · {reply.backend} {reply.dtype}".rstrip()]
     if reply.path == "batched":
         parts.append("batched")
@@ -46,13 +58,16 @@ def figures(reply: Reply) -> str:
         parts.append(f"alone, not batched: {reply.why}")
     usage = reply.usage
     if usage:
-        parts.append(f"{usage.completion_tokens} tokens")
+        parts.append(f"{usage.prompt_tokens} tokens in, {usage.completion_tokens} out")
         if usage.tokens_per_second:
             parts.append(f"{usage.tokens_per_second:.1f} tokens/s")
         parts.append(f"first {usage.first_token_s:.2f} s")
+        if context:
+            parts.append(f"context {usage.prompt_tokens + usage.completion_tokens:,} of {context:,}")
     parts.append("seed not known" if reply.settings.seed is None else f"seed {reply.settings.seed}")
     ended = {"length": "cut at max new tokens", "cancelled": "stopped", "": "cut short"}.get(reply.finish or "")
-    return " · ".join([*parts, *([ended] if ended else [])])
+    flagged = flags_of(reply.safety, "This answer")
+    return " · ".join([*parts, *([ended] if ended else []), *([flagged] if flagged else [])])
 
 
 def copied(text: str) -> str:
@@ -60,19 +75,66 @@ def copied(text: str) -> str:
     return escape(text, quote=True).replace("\r", "&#13;")
 
 
-def _figures_part(reply: Reply) -> dict[str, Any]:
-    """The figures as a component part, so that they are no part of the text.
+def act(name: str, label: str, title: str = "", spot: str = "", *, off: bool = False, **values: object) -> str:
+    """A button that components/chat.js hears: `name` is what is done, `values` go with it."""
+    sent = copied(json.dumps({"act": name, **values}))
+    said = f' title="{escape(title)}" aria-label="{escape(title)}"' if title else ""
+    place = f' data-spot="{escape(spot)}"' if spot else ""
+    return f'<button type="button" class="pg-copy" data-chat="{sent}"{said}{place}{" disabled" if off else ""}>{label}</button>'
 
-    gradio shows its own copy button only on messages of text alone; ours copies the record, not what was rendered.
-    """
-    value = (
-        f'<div class="pg-figures"><span>{escape(figures(reply))}</span> '
-        f'<button class="pg-copy" data-copy="{copied(reply.content)}">Copy</button></div>'
-    )
-    return {"type": "component", "component": "html", "value": value, "constructor_args": {}, "props": {}}
+
+def html_part(html: str) -> dict[str, Any]:
+    """HTML of ours as a component part, so that it is no part of the text."""
+    return {"type": "component", "component": "html", "value": html, "constructor_args": {}, "props": {}}
 
 
 def thumbs(conversation: Conversation) -> list[str | None]:
     """The thumb on each of the model's turns of the current path, as Chatbot's `feedback_value` reads it."""
     names = {True: "Like", False: "Dislike", None: None}
     return [names[turn.label] for turn in conversation.path() if turn.message.role == "assistant"]
+
+
+def _part(part: Part) -> dict[str, Any]:
+    if part.kind == "text":
+        return {"type": "text", "text": part.text}
+    return html_part(reasoning_html(part) if part.kind == "reasoning" else tool_html(part))
+
+
+def _arrows(turn: Turn, place: tuple[int, int]) -> str:
+    at, of = place
+    what = "answer" if turn.message.role == "assistant" else "wording"
+    # The spot is the place in the tree, so that the keyboard stays where it was when the turn there is another one.
+    spot = f"{turn.parent or 'first'}:{turn.message.role}"
+    return (
+        f'<span class="pg-siblings" role="group" aria-label="{what} {at} of {of}">'
+        + act("switch", "‹", f"Previous {what}", f"{spot}:back", off=at == 1, turn=turn.id, by=-1)
+        + f"<span>{at}/{of}</span>"
+        + act("switch", "›", f"Next {what}", f"{spot}:on", off=at == of, turn=turn.id, by=1)
+        + "</span> "
+    )
+
+
+def _answer_line(conversation: Conversation, turn: Turn, place: tuple[int, int]) -> str:
+    """What stands under an answer: its siblings, its figures, and what can be done with it.
+
+    gradio shows its own copy button only on messages of text alone; ours copies the record, not what was rendered.
+    """
+    reply = turn.reply
+    line = _arrows(turn, place) if place[1] > 1 else ""
+    if reply is not None:
+        line += f"<span>{escape(figures(reply, turn.context))}</span> "
+        if turn.prefilled:
+            line += f"<span>· begun by hand ({turn.prefilled} characters)</span> "
+    else:
+        line += f"<span>{'edited by hand' if turn.edited else 'maker not known'}</span> "
+    line += f'<button type="button" class="pg-copy" data-copy="{copied(turn.message.content)}">Copy</button> '
+    line += act("edit", "Edit answer", spot=f"{turn.id}:edit", turn=turn.id)
+    if place[1] > 1:
+        mine = [pair for pair in conversation.preferred if turn.id in (pair.chosen, pair.rejected)]
+        label = "Prefer this one"
+        if mine:
+            label = "Preferred" if mine[-1].chosen == turn.id else "Not preferred"
+        line += " " + act("prefer", label, spot=f"{turn.id}:prefer", turn=turn.id)
+    if turn.label is not None:
+        line += " " + act("why", "Why?", "Say why you rated it so", spot=f"{turn.id}:why", turn=turn.id)
+    return f'<div class="pg-figures">{line}</div>'

@@ -8,6 +8,7 @@ from urllib.parse import urlencode, urlsplit
 
 from core.catalog import KINDS, Kind, SearchQuery
 from core.errors import NotPinnedError, UserInputError
+from core.presets import link_text
 from core.refs import ModelRef, check_repo_id, check_revision, split_model
 from core.search_address import read_search, search_pairs
 
@@ -24,7 +25,7 @@ class Address:
     """Where a visitor is. `model` and `revision` say what the Card tab shows, "" is nothing; `kind` what that is.
 
     `search` is the Search tab's own part of the link: its filters, and the models that are compared. `mode` is that of
-    the Images tab.
+    the Images tab. `chat` is the Chat tab's setup, as `core.presets` reads it.
     """
 
     tab: str = "search"
@@ -33,6 +34,7 @@ class Address:
     search: str = ""
     mode: str = ""
     kind: Kind = "model"
+    chat: str = ""
 
     def query(self) -> str:
         """The query string of this place, without the question mark."""
@@ -41,6 +43,8 @@ class Address:
             pairs |= {"repo": "" if self.kind == "model" else self.kind, "model": self.model, "revision": self.revision}
         if self.tab == "images" and self.mode not in ("", IMAGE_MODES[0]):
             pairs["mode"] = self.mode
+        if self.tab == "chat" and self.chat:
+            pairs["chat"] = self.chat
         own = f"&{self.search}" if self.tab == "search" and self.search else ""
         return urlencode({k: v for k, v in pairs.items() if v}) + own
 
@@ -79,7 +83,15 @@ def read_address(params: Mapping[str, str]) -> Address:
     search = search_part(read_search(params), read_compared(params))
     mode = params.get("mode", "")
     kind: Kind = next((each for each in KINDS if each == params.get("repo")), "model") if tab == "card" else "model"
-    return Address(tab if tab in TABS else "search", model, revision, search, mode if mode in IMAGE_MODES else "", kind)
+    return Address(
+        tab if tab in TABS else "search",
+        model,
+        revision,
+        search,
+        mode if mode in IMAGE_MODES else "",
+        kind,
+        link_text(params.get("chat", "")),
+    )
 
 
 def split_card(text: str, hub: str = "") -> tuple[Kind, str, str]:

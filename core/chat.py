@@ -35,7 +35,8 @@ class Message:
 class GenerationSettings:
     """How to sample. `None` means the model's own default; a recorded reply has every value filled in.
 
-    `temperature` 0 is greedy. `seed` None is random and is filled in by the engine.
+    `temperature` 0 is greedy. `seed` None is random and is filled in by the engine. `thinking` is the switch of chat
+    templates that have one; None leaves it as the template has it.
     """
 
     max_new_tokens: int = 512
@@ -45,10 +46,14 @@ class GenerationSettings:
     repetition_penalty: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    thinking: bool | None = None
 
     def as_json(self) -> str:
-        """Keys sorted, so that equal settings are equal strings."""
-        return json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        """Keys sorted, so that equal settings are equal strings. A switch nobody touched is left out."""
+        named = asdict(self)
+        if self.thinking is None:
+            del named["thinking"]
+        return json.dumps(named, sort_keys=True, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +97,8 @@ class Delta:
 class Reply:
     """An answer, whole or cut, with everything needed to name what made it. `dtype` "" and `usage` None: not known.
 
-    `why` says why it was not made in a batch with others, where an engine would have had the choice.
+    `why` says why it was not made in a batch with others, where an engine would have had the choice. `safety` is what the
+    operator's text checks said of the prompt and of it, as JSON (core.text_safety); None: nothing checks.
     """
 
     id: str
@@ -105,6 +111,7 @@ class Reply:
     finish: Finish | None
     usage: Usage | None
     why: str = ""
+    safety: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,9 @@ class Capabilities:
     """What a backend can do with one model; the controls on the screen follow it.
 
     `adapters` are those that can be chosen. `why_not` says in one sentence for each feature that is off ("seed",
-    "logprobs", "images") why, where there is more to say than that this engine does not have it.
+    "logprobs", "images") why, where there is more to say than that this engine does not have it. `continues`: an answer that
+    was begun can be gone on with. `thinking`: the template has a switch for it. `sampling` is what the model's author
+    recommends, as far as it is stated, and `sampling_from` where.
     """
 
     streaming: bool = True
@@ -125,6 +134,10 @@ class Capabilities:
     reasoning: bool = False
     adapters: tuple[str, ...] = ()
     why_not: tuple[tuple[str, str], ...] = ()
+    continues: bool = True
+    thinking: bool = False
+    sampling: GenerationSettings | None = None
+    sampling_from: str = ""
 
     def reason(self, feature: str) -> str:
         """Why `feature` is off, as a sentence."""
@@ -185,10 +198,16 @@ def check_settings(settings: GenerationSettings) -> GenerationSettings:
 
 
 def check_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Return `messages` if a model may be asked them, else raise `UserInputError`."""
-    if not messages or messages[-1].role != "user":
+    """Return `messages` if a model may be asked them, else raise `UserInputError`.
+
+    They end with the user's message, or with the beginning of the answer to it, which is then gone on with.
+    """
+    if goes_on(messages) and not messages[-1].content:
+        raise UserInputError("There is nothing to go on from. Write how the answer begins.")
+    asked = messages[:-1] if goes_on(messages) else messages
+    if not asked or asked[-1].role != "user":
         raise UserInputError("There is nothing to answer yet. Write a message first.")
-    if not messages[-1].content.strip():
+    if not asked[-1].content.strip():
         raise UserInputError("The message is empty. Write something for the model to answer.")
     size = sum(len(m.content) for m in messages)
     if size > MOST_CHARACTERS:
@@ -199,6 +218,11 @@ def check_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     for message in messages:
         check_characters(message.content, "The system prompt" if message.role == "system" else "The message")
     return messages
+
+
+def goes_on(messages: tuple[Message, ...]) -> bool:
+    """Whether the last message is the beginning of an answer that is wanted whole."""
+    return bool(messages) and messages[-1].role == "assistant"
 
 
 def messages_from(value: object, *, name: str = "history") -> tuple[Message, ...]:

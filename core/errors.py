@@ -2,6 +2,8 @@
 
     AppError                    safe to show; its message says what to do next
     ├─ UserInputError           empty prompt, bad repo id, a value out of range
+    │  └─ PromptRefused         a text check of the operator objects to what is asked
+    ├─ NotAllowed               the caller's role does not let them
     ├─ NotPinnedError           a branch name where a commit is needed
     ├─ HubError                 the Hub said no, or nothing
     │  ├─ ModelNotFound
@@ -15,8 +17,10 @@
     │  ├─ QuotaExceeded         (retry_after)
     │  ├─ Busy                  the queue is full (retry_after)
     │  ├─ DownloadFailed        disk full, connection lost half-way
+    │  ├─ Withheld              a text check of the operator objects to the answer
     │  └─ GenerationFailed
     ├─ GalleryError             a picture could not be kept, read or packed
+    ├─ ConversationError        a conversation could not be kept or read
     ├─ UnsafeContentError       pickle weights, custom code; says what the override would do
     └─ FeedbackError            a row could not be saved or sent
        ├─ NotSaved
@@ -35,6 +39,14 @@ class AppError(Exception):
 
 class UserInputError(AppError):
     """What was typed, sent or uploaded cannot be used as it is."""
+
+
+class PromptRefused(UserInputError):
+    """The operator's text check objects to what is asked; it was not sent to a model."""
+
+
+class NotAllowed(AppError):
+    """The caller's role does not let them do this."""
 
 
 class NotPinnedError(AppError):
@@ -113,8 +125,16 @@ class GenerationFailed(BackendError):
     """The engine stopped with an error while it was answering."""
 
 
+class Withheld(BackendError):
+    """The operator's text check objects to an answer, which is not shown."""
+
+
 class GalleryError(AppError):
     """A picture of the gallery could not be kept, read or packed."""
+
+
+class ConversationError(AppError):
+    """A conversation could not be kept or read."""
 
 
 class UnsafeContentError(AppError):

@@ -1,43 +1,53 @@
-"""Chat tab: one conversation with the pinned model, streamed, stopped, answered again, rated."""
+"""Chat tab: one conversation with the pinned model, streamed, stopped, answered again, branched, judged and kept."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, NamedTuple
-from uuid import uuid4
 
 import gradio as gr
 
+from components.chat_panels import bar
 from components.errors import shown_to_user
-from components.pace import paced
-from components.progress import progress_line, queue_line
-from components.ratings import Ratings
-from components.runs import Run, Runs
-from components.transcript import shown_messages, thumbs, turn_at
-from core import __version__
-from core.chat import GenerationSettings, Reply, check_messages, check_settings
-from core.comparison import contender
-from core.conversation import Conversation, Turn
-from core.dataset import Provenance, RatingRow
-from core.errors import AppError, BackendError, UserInputError
-from core.feedback import saved_sentence
-from core.identity import now, pseudonym
+from components.transcript import turn_at
+from core.chat import GenerationSettings, check_messages
+from core.conversation import Conversation
+from core.conversations import ConversationStore
+from core.errors import AppError, UserInputError
 from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
-from pages.shared import Shared, waiting_badge
+from pages.chat_judge import Judging
+from pages.chat_keeping import Keeper, told
+from pages.chat_kept import KeptPage, KeptView
+from pages.chat_presets import PresetsPage, PresetsView
+from pages.chat_stream import Answers, Given, Update, seed_of, settings_of
+from pages.chat_tree import Acts
+from pages.shared import Shared
 
+__all__ = ["ChatPage", "ChatView", "Update", "seed_of", "settings_of"]
+
+SCRIPT = Path(__file__).parents[1] / "components" / "chat.js"
 PLACEHOLDER = "**Ask the pinned model something.**\n\nIts name, commit and engine stand in the header."
 EXAMPLES = (
     "Explain what a commit hash is in two sentences.",
     "Write a polite reply to a customer whose parcel is late.",
     "List three questions to ask before choosing a language model.",
 )
+LATEX = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
 
 
 @dataclass(frozen=True)
 class ChatView:
-    """The tab's components. `running` is the id of the run that is on its way, None when there is none."""
+    """The tab's components. `running` is the id of the run that is on its way, None when there is none.
+
+    `desk` is what stands between the messages and the box: steps back and on, and what a button under a message opened.
+    """
 
     left: gr.Column
     mode: gr.Radio
@@ -58,29 +68,42 @@ class ChatView:
     running: gr.State
     cost: gr.HTML
     aside: gr.Accordion
+    desk: gr.HTML
+    thinking: gr.Radio
+    presets: PresetsView
+    kept: KeptView
 
 
-class Update(NamedTuple):
-    """What a chat handler puts on the screen, in the order of its outputs."""
+class Rated(NamedTuple):
+    """What a thumb puts on the screen, in the order of its outputs."""
 
-    text: Any
-    chatbot: Any
     conversation: Any
-    running: Any
-    send: Any
-    stop: Any
     status: Any
+    badge: Any
+    desk: Any
+    chatbot: Any
+    keep: Any
 
 
 class ChatPage:
-    """The single conversation. The page listens to an answer; the engine owns it."""
+    """The single conversation. `conversations` keeps those of signed-in visitors."""
 
-    def __init__(self, router: ChatRouter, store: FeedbackStore, secret: str) -> None:
+    def __init__(
+        self,
+        router: ChatRouter,
+        store: FeedbackStore,
+        secret: str,
+        conversations: ConversationStore | None = None,
+    ) -> None:
         self.router = router
         self.store = store
-        self.secret = secret
-        self.runs = Runs()
-        self.ratings = Ratings()
+        keeper = Keeper(conversations, secret)
+        self.answers = Answers(router, keeper)
+        self.runs = self.answers.runs
+        self.judging = Judging(store, secret, self.answers.ratings)
+        self.presets = PresetsPage(self.answers)
+        self.acts = Acts(self.answers, self.judging, self.presets.ask)
+        self.kept = KeptPage(self.answers, keeper)
 
     def build(self) -> ChatView:
         """Layout only."""
@@ -112,9 +135,11 @@ class ChatPage:
                     buttons=["copy"],
                     editable="user",
                     feedback_options=("Like", "Dislike"),
+                    latex_delimiters=LATEX,
                     elem_id="chatbot",
                 )
                 with gr.Column(visible=True, elem_classes="pg-composer") as single:
+                    desk = gr.HTML(bar(Conversation()), elem_id="chat-desk", js_on_load=SCRIPT.read_text("utf-8"))
                     text = gr.Textbox(
                         label="Message",
                         show_label=False,
@@ -131,33 +156,61 @@ class ChatPage:
                         cost = gr.HTML("", elem_id="chat-cost")
                         stop = gr.Button("Stop", variant="stop", visible=False, min_width=90, scale=0, elem_id="stop")
                         send = gr.Button("Send", variant="primary", min_width=90, scale=0, elem_id="send")
-            with (
-                gr.Column(scale=2, min_width=240),
-                gr.Accordion("Settings", open=False, elem_id="chat-settings") as aside,
-            ):
-                temperature = gr.Slider(0, 2, value=0.7, step=0.05, label="Temperature", info="0 is greedy.")
-                top_p = gr.Slider(0.05, 1, value=0.95, step=0.01, label="Top-p")
-                max_new_tokens = gr.Slider(16, 4096, value=512, step=16, label="Max new tokens")
-                # A text box: gradio shows an empty number as 0 and sends that.
-                seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="chat-seed")
+            with gr.Column(scale=2, min_width=240):
+                presets = self.presets.build()
+                with gr.Accordion("Settings", open=False, elem_id="chat-settings") as aside:
+                    temperature = gr.Slider(0, 2, value=0.7, step=0.05, label="Temperature", info="0 is greedy.")
+                    top_p = gr.Slider(0.05, 1, value=0.95, step=0.01, label="Top-p")
+                    max_new_tokens = gr.Slider(16, 4096, value=512, step=16, label="Max new tokens")
+                    # A text box: gradio shows an empty number as 0 and sends that.
+                    seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="chat-seed")
+                    thinking = gr.Radio(
+                        [("As the model has it", ""), ("On", "on"), ("Off", "off")],
+                        value="",
+                        label="Thinking first",
+                        info="The switch of this model's own chat template.",
+                        visible=False,
+                        elem_id="chat-thinking",
+                    )
+                kept = self.kept.build()
         return ChatView(
-            left, mode, single, system, chatbot, text, send, stop, again, clear, status,
-            temperature, top_p, max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside,
+            left, mode, single, system, chatbot, text, send, stop, again, clear, status, temperature, top_p,
+            max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside, desk, thinking, presets, kept,
         )  # fmt: skip
 
     def wire(self, view: ChatView, shared: Shared) -> None:
         """Events only."""
+        kept = view.kept
         settings = [view.temperature, view.top_p, view.max_new_tokens, view.seed]
-        common = [view.conversation, shared.pinned, view.system, *settings]
-        outputs = [view.text, view.chatbot, view.conversation, view.running, view.send, view.stop, view.status]
+        given = [
+            view.conversation, shared.pinned, view.system, *settings, view.running, shared.visitor, kept.incognito,
+            view.thinking, view.presets.task,
+        ]  # fmt: skip
+        outputs = [
+            view.text, view.chatbot, view.conversation, view.running, view.send, view.stop, view.status, view.desk,
+            kept.told, shared.outbox,
+        ]  # fmt: skip
         # Streams wait for the engine, not for each other; the engine decides who is served when.
         stream = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
-        busy = [*common, view.running]
-        gr.on([view.text.submit, view.send.click], self.send, [view.text, *busy], outputs, **stream)
-        view.chatbot.example_select(self.send_example, busy, outputs, **stream)
-        gr.on([view.again.click, view.chatbot.retry], self.regenerate, busy, outputs, **stream)
-        view.chatbot.edit(self.edit, busy, outputs, **stream)
+        gr.on([view.text.submit, view.send.click], self.send, [view.text, *given], outputs, **stream)
+        view.chatbot.example_select(self.send_example, given, outputs, **stream)
+        gr.on([view.again.click, view.chatbot.retry], self.regenerate, given, outputs, **stream)
+        view.chatbot.edit(self.edit, given, outputs, **stream)
+        view.desk.submit(self.acts.ask, [view.text, *given], outputs, **stream)
+        # Not queued: what is only looked up is on the screen within a tenth of a second.
+        view.desk.select(
+            self.acts.act, [view.text, *given], outputs, queue=False, api_visibility="private", show_progress="hidden"
+        )
+        view.desk.like(self.acts.judge, given, outputs, **quick)
+        kept.shown.submit(self.kept.open, given, outputs, **stream)
+        kept.shown.select(self.kept.manage, given, outputs, **quick)
+        arranged = [
+            view.system, *settings, view.text, view.presets.task, view.desk, kept.told
+        ]  # fmt: skip
+        view.presets.shown.select(self.presets.choose, [view.text, *given], arranged, **quick)
+        shared.opened.change(self.presets.arrive, shared.opened, arranged, **quick)
+        kept.told.change(None, kept.told, None, js="(told) => window.provingKept?.(told)", api_visibility="private")
         gr.on(
             [shared.pinned.change, view.conversation.change, view.max_new_tokens.release, view.system.blur],
             self.cost,
@@ -165,86 +218,75 @@ class ChatPage:
             view.cost,
             **quick,
         )
+        shared.pinned.change(
+            self.controls,
+            [shared.pinned, view.conversation],
+            [view.temperature, view.top_p, view.thinking, view.desk],
+            **quick,
+        )
         view.stop.click(self.stop, view.running, view.stop, **quick)
         gr.on([view.clear.click, view.chatbot.clear], self.clear, [view.system, view.running], outputs, **quick)
         view.chatbot.like(
             self.rate,
-            [view.conversation, shared.visitor],
-            [view.conversation, view.status, shared.outbox],
+            [view.conversation, shared.visitor, kept.incognito],
+            [view.conversation, view.status, shared.outbox, view.desk, view.chatbot, kept.told],
             **quick,
         )
 
-    def send(
-        self,
-        text: str,
-        conversation: Conversation,
-        pinned: ModelRef | None,
-        system: str,
-        temperature: float,
-        top_p: float,
-        max_new_tokens: float,
-        seed: str | float | None,
-        running: str | None = None,
-    ) -> Iterator[Update]:
+    def send(self, text: str, *given: Any) -> Iterator[Update]:
         """Answer a new message. On failure the message is back in the box."""
         with shown_to_user():
-            self._refuse_while(running)
-            settings = settings_of(temperature, top_p, max_new_tokens, seed)
-            asked = conversation.with_system(system).ask(text)
-            yield from self._answer(asked, before=conversation, unsent=text, pinned=pinned, settings=settings)
+            asked = Given(*given)
+            self.answers.refuse_while(asked.running)
+            yield from self.answers.answer(asked, asked.asking().ask(text), unsent=text)
 
-    def send_example(self, *common: Any, event: gr.SelectData) -> Iterator[Update]:
+    def send_example(self, event: gr.SelectData, *given: Any) -> Iterator[Update]:
         """Answer one of the example messages."""
         chosen = event.value["text"] if isinstance(event.value, dict) else str(event.value)
-        yield from self.send(chosen, *common)
+        yield from self.send(chosen, *given)
 
-    def regenerate(
-        self,
-        conversation: Conversation,
-        pinned: ModelRef | None,
-        system: str,
-        temperature: float,
-        top_p: float,
-        max_new_tokens: float,
-        seed: str | float | None,
-        running: str | None = None,
-    ) -> Iterator[Update]:
+    def regenerate(self, *given: Any) -> Iterator[Update]:
         """Another answer to the last message, beside the one that is there."""
         with shown_to_user():
-            self._refuse_while(running)
-            settings = settings_of(temperature, top_p, max_new_tokens, seed)
-            asked = conversation.with_system(system).back_to_question()
-            yield from self._answer(asked, before=conversation, unsent=None, pinned=pinned, settings=settings)
+            asked = Given(*given)
+            self.answers.refuse_while(asked.running)
+            yield from self.answers.answer(asked, asked.asking().back_to_question(), unsent=None)
 
-    def edit(
-        self,
-        conversation: Conversation,
-        pinned: ModelRef | None,
-        system: str,
-        temperature: float,
-        top_p: float,
-        max_new_tokens: float,
-        seed: str | float | None,
-        running: str | None,
-        event: gr.EditData,
-    ) -> Iterator[Update]:
+    def edit(self, event: gr.EditData, *given: Any) -> Iterator[Update]:
         """Answer an edited message; the old branch is kept. On failure the edited text is in the message box."""
         with shown_to_user():
-            self._refuse_while(running)
+            asked = Given(*given)
+            self.answers.refuse_while(asked.running)
             text = str(event.value)
             try:
                 index = event.index[0] if isinstance(event.index, list | tuple) else event.index
-                turn = turn_at(conversation, int(index))
+                turn = turn_at(asked.conversation, int(index))
                 if turn is None or turn.message.role != "user":
                     raise UserInputError("Only your own messages in this conversation can be edited.")
-                settings = settings_of(temperature, top_p, max_new_tokens, seed)
-                asked = replace(conversation.with_system(system), tip=turn.parent).ask(text)
-                check_messages(asked.messages())
+                question = replace(asked.asking(), tip=turn.parent).ask(text)
+                asked.settings()
+                check_messages(question.messages())
             except AppError:
                 # The Chatbot shows the edited text already: back to what is the record.
-                yield self._settled(conversation, text if text.strip() else gr.skip(), "")
+                back = text if text.strip() else gr.skip()
+                yield self.answers.settled(asked, asked.conversation, back, "")
                 raise
-            yield from self._answer(asked, before=conversation, unsent=text, pinned=pinned, settings=settings)
+            yield from self.answers.answer(asked, question, unsent=text)
+
+    def controls(self, pinned: ModelRef | None, conversation: Conversation) -> tuple[Any, Any, Any, Any]:
+        """The controls as the model's author has them, and what its template allows."""
+        with shown_to_user():
+            can = self.answers.abilities(pinned)
+            own = can.sampling if can else None
+            said = f"0 is greedy. Starts from {can.sampling_from}." if can and own else "0 is greedy."
+            temperature = own.temperature if own and own.temperature is not None else 0.7
+            top_p = own.top_p if own and own.top_p is not None else 0.95
+            return (
+                gr.Slider(value=min(2.0, temperature), info=said),
+                gr.Slider(value=max(0.05, top_p)),
+                gr.Radio(value="", visible=bool(can and can.thinking)),
+                self.answers.bar(conversation, pinned),
+            )
 
     def cost(self, conversation: Conversation, pinned: ModelRef | None, system: str, max_new_tokens: float) -> str:
         """What the next answer takes of the visitor's GPU time, said before the click; "" where nothing is counted."""
@@ -267,194 +309,27 @@ class ChatPage:
             return gr.Button(interactive=False)
 
     def clear(self, system: str, running: str | None) -> Update:
-        """Start a new conversation; what is in the message box stays."""
+        """Start a new conversation; what is in the message box stays, and the old conversation stays in the list."""
         with shown_to_user():
             if (run := self.runs.get(running)) is not None:
                 run.drop()
             return Update(
                 gr.skip(), gr.Chatbot(value=[], feedback_value=[]), Conversation(system), None,
-                gr.Button(visible=True), gr.Button(visible=False), "",
+                gr.Button(visible=True), gr.Button(visible=False), "", bar(Conversation()),
+                told(op="current", id=None),
             )  # fmt: skip
 
-    def rate(self, conversation: Conversation, visitor: str, event: gr.LikeData) -> tuple[Conversation, str, str]:
-        """Save a thumb, change it, or take it back when it is clicked away."""
+    def rate(self, event: gr.LikeData, conversation: Conversation, visitor: str, incognito: bool = False) -> Rated:
+        """Save a thumb, change it, or take it back when it is clicked away; then ask why."""
         with shown_to_user():
-            conversation = self.ratings.applied(conversation)
+            conversation = self.answers.ratings.applied(conversation)
             index = event.index[0] if isinstance(event.index, list | tuple) else event.index
             turn = turn_at(conversation, int(index))
-            if turn is None or turn.reply is None:
-                raise UserInputError("Only an answer that is finished can be rated.")
             label = event.liked if isinstance(event.liked, bool) else None
-            if label == turn.label:
-                return conversation, saved_sentence(self.store.status()), waiting_badge(self.store.status().waiting)
-            if label is None:
-                assert turn.rating_id is not None
-                self.store.withdraw(turn.rating_id)
-                self.ratings.remember(turn.id, None, None)
-                sentence = "Rating taken back."
-            else:
-                row = rating_of(conversation, turn, label, pseudonym(self.secret, visitor))
-                # The row names the one it supersedes; the store takes that one back in the same transaction.
-                self.store.save([row])
-                self.ratings.remember(turn.id, row.provenance.id, label)
-                sentence = saved_sentence(self.store.status())
-            # Not only returned: an answer that is being written meanwhile ends with a conversation of its own.
-            rated = self.ratings.applied(conversation)
-            return rated, sentence, waiting_badge(self.store.status().waiting)
-
-    def _answer(
-        self,
-        asked: Conversation,
-        *,
-        before: Conversation,
-        unsent: str | None,
-        pinned: ModelRef | None,
-        settings: GenerationSettings,
-    ) -> Iterator[Update]:
-        """Stream the answer to the tip of `asked`; when nothing came of it, the screen is as it was `before`."""
-        if pinned is None:
-            raise UserInputError("No model is pinned. Find one under Search and choose Use this model.")
-        check_messages(asked.messages())
-        given_back = gr.skip() if unsent is None else unsent
-        run = self.runs.open()
-        try:
-            yield asking(asked, run.id)
-            for step in self.router.prepare(pinned):
-                if run.stopped:
-                    break
-                if step.stage != "ready":
-                    yield waiting(progress_line(step))
-            if run.dropped:
-                return
-            if run.stopped:
-                yield self._settled(before, given_back, "Stopped.")
-                return
-            yield waiting("")
-            try:
-                reply = yield from self._follow(asked, run, pinned, settings)
-            except BackendError as error:
-                cut = run.reply()
-                if cut is None or not cut.content:
-                    raise
-                # What had arrived stays, as it does after Stop; what went wrong is said beside it.
-                gr.Warning(str(error), title="The answer was cut short")
-                reply = cut
-            if run.dropped:
-                return
-            if reply.finish == "cancelled" and not reply.content:
-                yield self._settled(before, given_back, "Stopped.")
-            else:
-                said = {"cancelled": "Stopped.", None: "Cut short by an error. Regenerate asks again."}
-                yield self._settled(asked.answer(reply), gr.skip(), said.get(reply.finish, ""))
-        except Exception:
-            if not run.dropped:
-                yield self._settled(before, given_back, "")
-            raise
-        finally:
-            self.runs.close(run)
-
-    def _follow(
-        self, asked: Conversation, run: Run, pinned: ModelRef, settings: GenerationSettings
-    ) -> Generator[Update, None, Reply]:
-        answer = self.router.start(pinned, asked.messages(), settings)
-        run.follow(answer)
-        text = ""
-        for delta in paced(answer.listen()):
-            if delta.waiting is not None:
-                if not run.dropped:
-                    yield waiting(queue_line(delta.waiting))
-                continue
-            text += delta.text
-            if delta.finish is None and not run.dropped:
-                yield writing(asked, text)
-        return answer.reply()
-
-    def _refuse_while(self, running: str | None) -> None:
-        """One answer at a time in a conversation: two would end as one, and the other would be lost."""
-        if self.runs.get(running) is not None:
-            raise UserInputError("An answer is being written. Stop it first, or wait for its end.")
-
-    def _settled(self, conversation: Conversation, text: Any, status: str) -> Update:
-        """The screen when nothing is being written."""
-        conversation = self.ratings.applied(conversation)
-        return Update(
-            text,
-            gr.Chatbot(value=shown_messages(conversation), feedback_value=thumbs(conversation)),
-            conversation,
-            None,
-            gr.Button(visible=True),
-            gr.Button(visible=False),
-            status,
-        )
-
-
-def asking(asked: Conversation, running: str) -> Update:
-    """The screen right after the click. Only here the box is emptied: what is typed from now on is the next message."""
-    return Update(
-        "", shown_messages(asked, ""), asked, running, gr.Button(visible=False),
-        gr.Button(visible=True, interactive=True), "Waiting for the model",
-    )  # fmt: skip
-
-
-def waiting(status: str) -> Update:
-    """Only the status line changes while the model is being prepared."""
-    skip = gr.skip()
-    return Update(skip, skip, skip, skip, skip, skip, status)
-
-
-def writing(asked: Conversation, partial: str) -> Update:
-    """The screen while words arrive."""
-    skip = gr.skip()
-    return Update(skip, shown_messages(asked, partial), skip, skip, skip, skip, "")
-
-
-def seed_of(text: str) -> int | None:
-    """The seed box: a whole number, or nothing."""
-    if not text.strip():
-        return None
-    try:
-        return int(text)
-    except ValueError as error:
-        raise UserInputError("The seed has to be a whole number; leave it empty for a random one.") from error
-
-
-def settings_of(
-    temperature: float, top_p: float, max_new_tokens: float, seed: str | float | None
-) -> GenerationSettings:
-    """The controls as settings, checked; a crafted request gets the same check as the screen. No seed: a random one."""
-    try:
-        if isinstance(seed, str):
-            seed = seed_of(seed)
-        return check_settings(
-            GenerationSettings(
-                max_new_tokens=int(max_new_tokens),
-                temperature=float(temperature),
-                top_p=float(top_p),
-                seed=None if seed is None else int(seed),
-            )
-        )
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserInputError("The settings have to be numbers.") from error
-
-
-def rating_of(conversation: Conversation, turn: Turn, label: bool, rater: str | None) -> RatingRow:
-    """A thumb on one answer as a row."""
-    assert turn.reply is not None
-    return RatingRow(
-        Provenance(
-            id=str(uuid4()),
-            created_at=now(),
-            source="thumb",
-            app_version=__version__,
-            rater=rater,
-            supersedes=turn.rating_id,
-            blind=False,
-            derived=False,
-            backend=turn.reply.backend,
-            dtype=turn.reply.dtype or None,
-        ),
-        prompt=conversation.prompt_of(turn.id),
-        completion=(turn.message,),
-        label=label,
-        by=contender(turn.reply),
-    )
+            rated, sentence = self.judging.thumb(conversation, turn, label, visitor)
+            assert turn is not None
+            panel = self.judging.why(rated, turn) or bar(rated)
+            return Rated(
+                rated, sentence, self.judging.badge(), panel, gr.skip(),
+                self.answers.keeper.change(rated, visitor, incognito=incognito),
+            )  # fmt: skip

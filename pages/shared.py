@@ -14,6 +14,7 @@ from components.errors import shown_to_user
 from core.address import TABS, Address, read_address
 from core.catalog import Kind
 from core.errors import AppError
+from core.presets import read_setup
 from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
 
@@ -92,7 +93,8 @@ class Frame:
         """Open what the link names, pin the start model, and give a new visitor a random id."""
         place = read_address(dict(request.query_params))
         try:
-            pinned: ModelRef | None = self.router.start_model()
+            asked = read_setup(place.chat).model if place.chat else ""
+            pinned: ModelRef | None = self.router.pin(asked) if asked else self.router.start_model()
         except AppError as error:
             pinned = None
             gr.Warning(str(error), title="No model at start")

@@ -60,6 +60,8 @@ class BufferedAnswer:
         self._orphaned: threading.Timer | None = None
         self.when_over: Callable[[], None] = lambda: None
         """Called once, when the answer ends for whatever reason; has to return at once."""
+        self.goes_on_from: tuple[int, ...] = ()
+        """As `backends.chat.decoding.Sink`."""
         self.steps = 0
         """How many tokens the engine made for this answer, those after a cancel included."""
         self._leave_alone(max(orphan_seconds, FIRST_LISTENER_SECONDS))

@@ -25,6 +25,11 @@ class Sink(Protocol):
         """Asked after every token."""
         ...
 
+    @property
+    def goes_on_from(self) -> Sequence[int]:
+        """The tokens of the beginning of the answer, where one was given; its text is not put."""
+        ...
+
     def step(self) -> None:
         """One token was made."""
         ...
@@ -62,7 +67,7 @@ class Watcher:
     def __init__(self, loaded: LoadedModel, settings: GenerationSettings, sink: Sink) -> None:
         self.stop_tokens = loaded.stop_tokens
         skip = self.stop_tokens | frozenset(loaded.tokenizer.all_special_ids)
-        self._text = Detokeniser(loaded.decode, skip)
+        self._text = Detokeniser(loaded.decode, skip, sink.goes_on_from)
         self._stops = StopStrings(settings.stop)
         self._sink = sink
         self._finish: Finish = "length"

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # A character is four bytes at most, so a longer wait means that the model wrote bytes that are no text.
 _LONGEST_WAIT = 64
+# As many tokens before as may change the text of the next one.
+_NEIGHBOURS = 8
 
 
 class Detokeniser:
@@ -15,13 +17,15 @@ class Detokeniser:
     The text of a token depends on its neighbours, so a short window is decoded with and without the new ones.
     """
 
-    def __init__(self, decode: Callable[[list[int]], str], skip: frozenset[int] = frozenset()) -> None:
-        """`skip` are the special tokens, which have no text."""
+    def __init__(
+        self, decode: Callable[[list[int]], str], skip: frozenset[int] = frozenset(), before: Sequence[int] = ()
+    ) -> None:
+        """`skip` are the special tokens, which have no text. The text of `before` has been shown already."""
         self._decode = decode
         self._skip = skip
-        self._window: list[int] = []
-        self._shown = 0
-        self._shown_text = ""
+        self._window = list(before)[-_NEIGHBOURS:]
+        self._shown = len(self._window)
+        self._shown_text = decode(self._window) if self._window else ""
 
     def add(self, token: int) -> str:
         """The text that is certain now; "" while a character is incomplete."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from backends import bundled
+from backends.chat.prompt import THINKING
 from backends.model_files import ModelFiles
-from core.chat import Capabilities
-from core.errors import NoBackend, UnsafeContentError
+from core.chat import Capabilities, GenerationSettings, check_settings
+from core.errors import NoBackend, UnsafeContentError, UserInputError
 from core.files import pickle_files, weight_files
 from core.refs import ModelRef, shown
 
@@ -71,7 +73,66 @@ def capabilities_of(folder: Path, name: str) -> Capabilities:
     template = has_chat_template(folder)
     if not template:
         notes.append("This model has no chat template: it continues your text instead of answering it.")
-    return Capabilities(max_context=max_context_of(config), chat_template=template, notes=tuple(notes))
+    sampling, source = recommended(folder)
+    return Capabilities(
+        max_context=max_context_of(config),
+        chat_template=template,
+        notes=tuple(notes),
+        thinking=any(name in template_text(folder) for name in THINKING),
+        sampling=sampling,
+        sampling_from=source,
+    )
+
+
+def recommended(folder: Path) -> tuple[GenerationSettings | None, str]:
+    """How the model's author samples, and where that stands: generation_config.json, else what the card says in code."""
+    stated = _json_of(folder / "generation_config.json")
+    found = {name: stated.get(name) for name in ("temperature", "top_p", "top_k", "repetition_penalty")}
+    if stated.get("do_sample") or found["temperature"] is not None:
+        source = "generation_config.json"
+    else:
+        try:
+            card = (folder / "README.md").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None, ""
+        found = {name: _number_in(card, name) for name in ("temperature", "top_p", "top_k")}
+        source = "the card"
+    numbers = {name: value for name, value in found.items() if isinstance(value, int | float) and value == value}
+    if not numbers:
+        return None, ""
+    if "top_k" in numbers:
+        numbers["top_k"] = int(numbers["top_k"])
+    try:
+        return check_settings(GenerationSettings(**numbers)), source  # type: ignore[arg-type]
+    except UserInputError:
+        # What an author states and no engine takes is no recommendation.
+        return None, ""
+
+
+def template_text(folder: Path) -> str:
+    """Everything the repository has of chat templates, to look for names in; "" when it has none."""
+    texts = []
+    for name in _TEMPLATES:
+        try:
+            texts.append((folder / name).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError):
+            continue
+    texts.append(str(_json_of(folder / "tokenizer_config.json").get("chat_template") or ""))
+    return "\n".join(texts)
+
+
+def _number_in(card: str, name: str) -> float | None:
+    match = re.search(rf"\b{name}['\"]?\s*[=:]\s*([0-9]+(?:\.[0-9]+)?)", card)
+    return float(match[1]) if match else None
+
+
+def _json_of(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        # Absent or unreadable: there is nothing to go by, and loading the model says more.
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def max_context_of(config: Mapping[str, Any]) -> int | None:
@@ -89,12 +150,7 @@ def has_chat_template(folder: Path) -> bool:
     """Whether the tokenizer brings a chat template."""
     if any((folder / name).is_file() for name in _TEMPLATES):
         return True
-    try:
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        # Absent or unreadable: loading the tokenizer says more.
-        return False
-    return isinstance(settings, dict) and bool(settings.get("chat_template"))
+    return bool(_json_of(folder / "tokenizer_config.json").get("chat_template"))
 
 
 def _known(kind: object) -> bool:

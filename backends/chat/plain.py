@@ -16,7 +16,7 @@ from backends.chat.metadata import capabilities, read_config
 from backends.chat.steps import StepThread
 from backends.chat.turns import Turns
 from backends.chat.weights import check_published, offers
-from backends.chat.work import check_request, read, refuse_adapter, run
+from backends.chat.work import check_request, going_on, read, refuse_adapter, run
 from backends.loading_lock import load_alone
 from backends.model_files import ModelFiles
 from backends.registry import Lease, ModelRegistry
@@ -163,6 +163,7 @@ class LocalChat:
                 started=started,
                 why=why if self._batching else "",
             )
+            answer.goes_on_from = going_on(model.loaded, messages)
             if engine is None:
                 self._begin_alone(lease, prompt, answer)
             else:

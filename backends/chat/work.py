@@ -44,7 +44,7 @@ def request(
     Raises `UserInputError` when the prompt is longer than the model reads.
     """
     prompt, settings = read(loaded, messages, settings)
-    return prompt, BufferedAnswer(
+    answer = BufferedAnswer(
         loaded.ref,
         settings,
         backend=backend,
@@ -54,6 +54,8 @@ def request(
         orphan_seconds=orphan_seconds,
         started=started,
     )
+    answer.goes_on_from = going_on(loaded, messages)
+    return prompt, answer
 
 
 def read(
@@ -67,8 +69,18 @@ def read(
     from backends.chat.sampling import applied
 
     with loaded.lock:
-        prompt = encode(loaded.tokenizer, messages)
+        prompt = encode(loaded.tokenizer, messages, settings.thinking)
     return prompt, applied(settings, loaded.model.generation_config, len(prompt), loaded.max_context)
+
+
+def going_on(loaded: LoadedModel, messages: Sequence[Message]) -> tuple[int, ...]:
+    """The tokens of the beginning of an answer that was given: the next one's text depends on them."""
+    from backends.chat.prompt import own_tokens
+
+    if messages[-1].role != "assistant":
+        return ()
+    with loaded.lock:
+        return tuple(own_tokens(loaded.tokenizer, messages) or ())
 
 
 def run(answer: BufferedAnswer, engine: Callable[[], Finish]) -> None:

@@ -55,6 +55,7 @@ class Job:
     weight_bytes: int
     placed: bool
     stop: str
+    own: tuple[int, ...] = ()
 
 
 def _loaded(ref: ModelRef, folder: Path) -> LoadedModel:
@@ -138,6 +139,11 @@ class _Pipe:
         self.closed = False
         self._number, self._job, self._news = number, job, news
         self._tokens = 0
+
+    @property
+    def goes_on_from(self) -> tuple[int, ...]:
+        """The tokens of the beginning of the answer, where one was given."""
+        return self._job.own
 
     @property
     def cancelled(self) -> bool:
@@ -257,19 +263,29 @@ class ZeroGpuChat:
             )
             flag = StopFlag()
             answer.when_over = flag.set
-            work.append((self._job(ref, folder, tuple(prompt), answer.settings, flag.path), answer, flag))
+            work.append(
+                (self._job(ref, folder, tuple(prompt), answer.settings, flag.path, answer.goes_on_from), answer, flag)
+            )
         call = _Call(tuple(work))
         zerogpu.in_visitors_name(call.run, f"answer-{work[0][1].id[:8]}")
         return tuple(answer for _, answer, _ in work)
 
     def _job(
-        self, ref: ModelRef, folder: Path, prompt: tuple[int, ...], settings: GenerationSettings, stop: str
+        self,
+        ref: ModelRef,
+        folder: Path,
+        prompt: tuple[int, ...],
+        settings: GenerationSettings,
+        stop: str,
+        own: tuple[int, ...] = (),
     ) -> Job:
         from backends.chat.loading import weight_bytes
 
         placed = _MODELS.placed(ref)
         size = placed[1] if placed else weight_bytes(folder)
-        return Job(ref.repo_id, ref.revision, str(folder), prompt, asdict(settings), size, placed is not None, stop)
+        return Job(
+            ref.repo_id, ref.revision, str(folder), prompt, asdict(settings), size, placed is not None, stop, own
+        )
 
 
 class _Call:

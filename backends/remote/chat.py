@@ -16,7 +16,7 @@ from backends.remote.call import Call
 from backends.remote.engine import RemoteEngine
 from backends.remote.models import ServedModels
 from backends.remote.target import Target
-from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress
+from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress, goes_on
 from core.errors import NoBackend, QuotaExceeded, UserInputError
 from core.refs import ModelRef
 
@@ -40,6 +40,12 @@ _OWN = {
     "vllm": {"top_k": "top_k", "repetition_penalty": "repetition_penalty"},
     "sglang": {"top_k": "top_k", "repetition_penalty": "repetition_penalty"},
     "llamacpp": {"top_k": "top_k", "repetition_penalty": "repeat_penalty"},
+}
+# What makes a server go on with the answer that stands last, where it is known to; elsewhere it would begin a new one.
+_GO_ON: dict[str, dict[str, Any]] = {
+    "vllm": {"continue_final_message": True, "add_generation_prompt": False},
+    "sglang": {"continue_final_message": True},
+    "llamacpp": {},
 }
 
 
@@ -79,6 +85,7 @@ class RemoteChat(RemoteEngine):
             images=found is not None and found.can.get("images", False),
             reasoning=found is not None and found.reasoning,
             adapters=self._models.adapters(ref),
+            continues=served is not None and served.server in _GO_ON,
             why_not=(
                 *((name, f"{self.host}: {why}.") for name, why in (found.why if found else {}).items() if why),
                 ("adapters", f"{self.host} lists each adapter that it serves as a model of its own."),
@@ -106,6 +113,11 @@ class RemoteChat(RemoteEngine):
         check_request(messages, settings)
         served = self._models.current(ref)
         settings = self._applied(settings, served, self._models.known(ref)[1])
+        if goes_on(messages) and served.server not in _GO_ON:
+            raise UserInputError(
+                f"{self.host} does not say that it goes on with an answer that was begun. Ask again instead, with more new "
+                "tokens."
+            )
         answer = BufferedAnswer(
             ref,
             settings,
@@ -144,7 +156,7 @@ class RemoteChat(RemoteEngine):
             return settings
         return replace(settings, seed=secrets.randbelow(_SEEDS) if settings.seed is None else settings.seed)
 
-    def _parameters(self, settings: GenerationSettings, served: Served) -> dict[str, Any]:
+    def _parameters(self, settings: GenerationSettings, served: Served, asked: list[dict[str, str]]) -> dict[str, Any]:
         own = _OWN.get(served.server, {})
         found = self._models.found(served)
         # Stop strings are also looked for here, so a server that takes none, or only some, changes nothing.
@@ -162,6 +174,10 @@ class RemoteChat(RemoteEngine):
             parameters[own["top_k"]] = settings.top_k or -1
         if settings.repetition_penalty is not None:
             parameters[own["repetition_penalty"]] = settings.repetition_penalty
+        if asked[-1]["role"] == "assistant":
+            parameters |= _GO_ON.get(served.server, {})
+        if settings.thinking is not None and served.server in _OWN:
+            parameters["chat_template_kwargs"] = dict.fromkeys(("enable_thinking", "thinking"), settings.thinking)
         return {name: value for name, value in parameters.items() if value is not None}
 
     def _answer(self, answer: BufferedAnswer, call: Call, served: Served, messages: tuple[Message, ...]) -> Finish:
@@ -221,7 +237,7 @@ class RemoteChat(RemoteEngine):
         last = threading.Timer(_LAST_CHUNK_SECONDS, connection.hang_up)
         last.daemon = True
         try:
-            for chunk in connection.stream_chat(served.name, asked, self._parameters(settings, served)):
+            for chunk in connection.stream_chat(served.name, asked, self._parameters(settings, served, asked)):
                 text = reading.take(chunk)
                 if text:
                     answer.step()

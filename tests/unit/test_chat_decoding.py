@@ -26,6 +26,8 @@ ASKED = (Message("user", "the cat sat"),)
 class Heard:
     """A sink that keeps everything and can ask to stop after so many tokens."""
 
+    goes_on_from = ()
+
     def __init__(self, stop_after: int | None = None) -> None:
         self.text, self.steps, self.stop_after = "", 0, stop_after
 

@@ -150,11 +150,16 @@ def like(index: int, liked: bool | str) -> gr.LikeData:
     return gr.LikeData(None, {"index": index, "value": "", "liked": liked})
 
 
+def rated(made: ChatPage, conversation: Conversation, visitor: str, event: gr.LikeData) -> tuple[Conversation, str, str]:
+    update = made.rate(event, conversation, visitor)
+    return update.conversation, update.status, update.badge
+
+
 def test_a_thumb_is_a_rating_changed_and_taken_back() -> None:
     store = FakeStore()
     made = page(store=store)
     conversation = talked(sent(made, "q", system="s"))
-    up, said, badge = made.rate(conversation, "visitor-1", like(1, True))
+    up, said, badge = rated(made, conversation, "visitor-1", like(1, True))
     assert said == "Saved. 1 waiting to upload."
     assert "1 waiting" in badge
     (row,) = store.kept.values()
@@ -162,11 +167,11 @@ def test_a_thumb_is_a_rating_changed_and_taken_back() -> None:
     assert row.label is True
     assert row.prompt == (Message("system", "s"), Message("user", "q"))
     assert row.provenance.rater and "visitor-1" not in row.provenance.rater
-    down, _, _ = made.rate(up, "visitor-1", like(1, False))
+    down, _, _ = rated(made, up, "visitor-1", like(1, False))
     (changed,) = store.kept.values()
     assert changed.label is False
     assert changed.provenance.supersedes == row.provenance.id
-    gone, said, _ = made.rate(down, "visitor-1", like(1, ""))
+    gone, said, _ = rated(made, down, "visitor-1", like(1, ""))
     assert store.kept == {}
     assert said == "Rating taken back."
     assert gone.path()[-1].label is None
@@ -175,8 +180,8 @@ def test_a_thumb_is_a_rating_changed_and_taken_back() -> None:
 def test_a_second_click_on_the_same_thumb_saves_nothing_new() -> None:
     store = FakeStore()
     made = page(store=store)
-    up, _, _ = made.rate(talked(sent(made, "q")), "v", like(1, True))
-    made.rate(up, "v", like(1, True))
+    up, _, _ = rated(made, talked(sent(made, "q")), "v", like(1, True))
+    rated(made, up, "v", like(1, True))
     assert len(store.kept) == 1
 
 
@@ -220,7 +225,7 @@ def test_one_answer_at_a_time_in_a_conversation() -> None:
     for second in (
         made.regenerate(first.conversation, REF, "", *SETTINGS, first.running),
         made.send("again", first.conversation, REF, "", *SETTINGS, first.running),
-        made.edit(first.conversation, REF, "", *SETTINGS, first.running, edited(0, "other")),
+        made.edit(edited(0, "other"), first.conversation, REF, "", *SETTINGS, first.running),
     ):
         with pytest.raises(gr.Error, match="being written"):
             next(second)
@@ -247,12 +252,12 @@ def test_a_thumb_given_while_another_answer_is_written_is_not_forgotten() -> Non
     first = talked(sent(made, "q"))
     stream = made.send("next", first, REF, "", *SETTINGS)
     asked = next(stream).conversation
-    made.rate(asked, "v", like(1, True))
+    rated(made, asked, "v", like(1, True))
     done = list(stream)[-1].conversation
     assert done.path()[1].label is True
-    made.rate(done, "v", like(1, True))
+    rated(made, done, "v", like(1, True))
     assert len(store.kept) == 1
-    made.rate(done, "v", like(1, ""))
+    rated(made, done, "v", like(1, ""))
     assert store.kept == {}
 
 
@@ -261,7 +266,7 @@ def test_a_rating_names_the_system_prompt_the_answer_was_made_under() -> None:
     made = page(store=store)
     first = talked(sent(made, "q", system="old"))
     second = talked(sent(made, "next", first, system="new"))
-    made.rate(second, "v", like(1, True))
+    rated(made, second, "v", like(1, True))
     (row,) = store.kept.values()
     assert row.prompt == (Message("system", "old"), Message("user", "q"))
 
@@ -272,7 +277,7 @@ def test_an_edit_that_cannot_be_sent_leaves_the_record_on_the_screen(text: str, 
     before = talked(sent(made, "q"))
     updates = []
     with pytest.raises(gr.Error):
-        for update in made.edit(before, REF, "", *SETTINGS, None, edited(0, text)):
+        for update in made.edit(edited(0, text), before, REF, "", *SETTINGS, None):
             updates.append(update)
     (last,) = updates
     assert last.conversation == before

@@ -110,6 +110,7 @@ def test_a_placed_model_answers_as_it_does_in_this_process(
 
 class Said:
     cancelled = False
+    goes_on_from = ()
 
     def __init__(self) -> None:
         self.text = ""

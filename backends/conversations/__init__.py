@@ -1,0 +1,1 @@
+"""Conversations of signed-in visitors, kept on this machine."""

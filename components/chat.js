@@ -1,0 +1,58 @@
+// The buttons between the messages and those of the panels under them. One listener, however often the messages change.
+const asks = new Set(["continue", "prefill", "task"]);
+const judges = new Set(["save_preference", "withdraw_preference", "save_reasons"]);
+const fields = (form) => {
+  const found = {};
+  for (const field of form ? form.elements : []) {
+    if (!field.name) continue;
+    if (field.type !== "checkbox") found[field.name] = field.value;
+    else if (field.checked) found[field.name] = [...(found[field.name] || []), field.value];
+  }
+  return found;
+};
+let spot = null, until = 0;
+const press = (button) => {
+  const values = {...fields(button.closest("form")), ...JSON.parse(button.dataset.chat)};
+  spot = button.dataset.spot || null;
+  until = Date.now() + 3000;
+  trigger(asks.has(values.act) ? "submit" : judges.has(values.act) || values.prefer ? "like" : "select", values);
+};
+window.provingChat = (event) => {
+  const button = event.target.closest("[data-chat]");
+  if (!button || button.disabled || !(button.closest("#chatbot") || element.contains(button))) return;
+  event.preventDefault();
+  press(button);
+};
+if (!window.provingChatHeard) {
+  window.provingChatHeard = true;
+  document.addEventListener("click", (event) => window.provingChat(event));
+  // Enter in a field of a panel is its first button; in a text it is a line.
+  document.addEventListener("submit", (event) => { if (event.target.matches(".pg-panel")) event.preventDefault(); });
+  document.addEventListener("keydown", (event) => {
+    const panel = event.target.closest?.(".pg-panel");
+    if (!panel) return;
+    const go = panel.querySelector(".pg-go");
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && go) { event.preventDefault(); go.click(); }
+    if (event.key === "Escape") { event.preventDefault(); panel.querySelector('[data-chat*="close"]')?.click(); }
+  });
+  // The keyboard stays where it was: messages are made anew with every change.
+  new MutationObserver(() => {
+    const free = !document.activeElement || document.activeElement === document.body;
+    if (!spot || !free || Date.now() > until) return;
+    const next = [...document.querySelectorAll("#chatbot [data-spot], #chat-desk [data-spot]")];
+    const same = next.find((button) => button.dataset.spot === spot && !button.disabled)
+      || next.find((button) => button.dataset.spot.split(":").slice(0, 2).join(":") === spot.split(":").slice(0, 2).join(":") && !button.disabled);
+    if (same) same.focus({preventScroll: true});
+  }).observe(document.body, {childList: true, subtree: true});
+  document.addEventListener("pointerdown", (event) => { if (!event.target.closest("[data-chat]")) spot = null; });
+}
+const opened = () => {
+  for (const area of element.querySelectorAll("textarea[data-text]")) {
+    area.value = area.dataset.text;
+    area.removeAttribute("data-text");
+  }
+  const first = element.querySelector("[data-focus]");
+  if (first) first.focus({preventScroll: false});
+  else if (element.querySelector(".pg-panel")) element.querySelector(".pg-panel .pg-go, .pg-panel button")?.focus();
+};
+watch("value", () => setTimeout(opened, 0));

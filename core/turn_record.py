@@ -1,0 +1,156 @@
+"""One turn as a record of plain values and back; a seal says that this app made it and that nothing in it was changed.
+
+Browsers keep conversations, and people send each other files. Without its seal a turn keeps its text and loses who made it,
+so that nobody can have a model say in a dataset what it never said.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from core.chat import ROLES, GenerationSettings, Message, Reply, Usage
+from core.conversation import Turn
+from core.errors import AppError, UserInputError
+from core.refs import ModelRef
+
+ROOT = ""
+"""The digest before the first turn."""
+_MOST_ID = 64
+
+
+def digest(before: str, message: Message) -> str:
+    """What names a message and everything before it on its branch."""
+    return hashlib.sha256(f"{before}\n{message.role}\n{message.content}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def turn_record(turn: Turn, before: str, secret: str) -> dict[str, Any]:
+    """A turn as JSON has it; `before` is the digest of its parent."""
+    record: dict[str, Any] = {
+        "id": turn.id,
+        "parent": turn.parent,
+        "role": turn.message.role,
+        "content": turn.message.content,
+    }
+    for name in ("rating_id", "label", "edited"):
+        if (value := getattr(turn, name)) is not None:
+            record[name] = value
+    if turn.system:
+        record["system"] = turn.system
+    if turn.earlier is not None:
+        record["earlier"] = turn_record(turn.earlier, before, secret)
+    if turn.reply is not None:
+        record["made"] = {
+            **_reply_record(turn.reply),
+            "prefilled": turn.prefilled,
+            "context": turn.context,
+        }
+        record["seal"] = _seal(record, before, secret)
+    return record
+
+
+def turn_of(record: Mapping[str, Any], before: str, secret: str) -> Turn:
+    """The turn of a record that anybody may have written. Raises `UserInputError` saying what is wrong with it."""
+    turn_id, parent, role, content = (record.get(name) for name in ("id", "parent", "role", "content"))
+    if role not in ROLES or role == "system":
+        raise UserInputError("the role has to be user or assistant.")
+    if not isinstance(content, str):
+        raise UserInputError("its content has to be text.")
+    if not _is_id(turn_id) or not (parent is None or _is_id(parent)):
+        raise UserInputError("its id has to be a short text.")
+    made, seal = record.get("made"), record.get("seal")
+    reply = None
+    prefilled, context = 0, None
+    sealed = isinstance(seal, str) and hmac.compare_digest(seal.encode(), _seal(record, before, secret).encode())
+    if sealed and isinstance(made, Mapping) and role == "assistant":
+        reply = _reply_of(str(turn_id), content, made)
+        prefilled, context = int(made.get("prefilled") or 0), made.get("context")
+    earlier = record.get("earlier")
+    label, rating = record.get("label"), record.get("rating_id")
+    edited, system = record.get("edited"), record.get("system")
+    return Turn(
+        str(turn_id),
+        parent,
+        Message(role, content),
+        reply,
+        rating_id=rating if _is_id(rating) and isinstance(label, bool) else None,
+        label=label if isinstance(label, bool) and _is_id(rating) else None,
+        system=system if isinstance(system, str) else "",
+        edited=edited if _is_id(edited) else None,
+        prefilled=prefilled,
+        earlier=turn_of(earlier, before, secret) if isinstance(earlier, Mapping) and reply is not None else None,
+        context=context,
+    )
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= _MOST_ID and value.isprintable()
+
+
+def _seal(record: Mapping[str, Any], before: str, secret: str) -> str:
+    sealed = [before, record.get("system", ""), record.get("role"), record.get("content"), record.get("made")]
+    try:
+        text = json.dumps(sealed, sort_keys=True, ensure_ascii=True)
+    except (TypeError, ValueError, RecursionError):
+        return ""
+    return hmac.new(secret.encode(), b"turn\0" + text.encode(), hashlib.sha256).hexdigest()
+
+
+def _reply_record(reply: Reply) -> dict[str, Any]:
+    return {
+        "id": reply.id,
+        "model": _ref_record(reply.ref),
+        "settings": json.loads(reply.settings.as_json()),
+        "backend": reply.backend,
+        "dtype": reply.dtype,
+        "way": reply.path,
+        "finish": reply.finish,
+        "usage": asdict(reply.usage) if reply.usage else None,
+        "why": reply.why,
+    }
+
+
+def _reply_of(turn_id: str, content: str, made: Mapping[str, Any]) -> Reply:
+    settings = dict(made["settings"])
+    usage = made.get("usage")
+    return Reply(
+        str(made.get("id") or turn_id),
+        content,
+        _ref_of(made["model"]),
+        GenerationSettings(**{**settings, "stop": tuple(settings.get("stop") or ())}),
+        made["backend"],
+        made["dtype"],
+        made["way"],
+        made["finish"],
+        Usage(**usage) if usage else None,
+        made.get("why") or "",
+    )
+
+
+def _ref_record(ref: ModelRef) -> dict[str, Any]:
+    record: dict[str, Any] = {"repo_id": ref.repo_id, "revision": ref.revision}
+    if ref.adapter:
+        record["adapter"] = _ref_record(ref.adapter)
+    if ref.host:
+        record["host"] = ref.host
+    if ref.weights:
+        record["weights"] = ref.weights
+    return record
+
+
+def _ref_of(record: Mapping[str, Any]) -> ModelRef:
+    adapter = record.get("adapter")
+    try:
+        return ModelRef(
+            record["repo_id"],
+            record["revision"],
+            _ref_of(adapter) if adapter else None,
+            record.get("host") or "",
+            record.get("weights") or "",
+        )
+    except AppError as error:
+        raise UserInputError("it names no exact model.") from error
