@@ -32,9 +32,9 @@ START_SECONDS = 600.0
 
 @dataclass
 class Built:
-    """A stage that was executed: its layers (its own first), and what the image says."""
+    """A stage that was executed: everything that differs from this machine's file system, and what the image says."""
 
-    layers: list[Path]
+    layer: Path
     env: dict[str, str] = field(default_factory=dict)
     workdir: str = "/"
     user: str = "0"
@@ -80,14 +80,17 @@ class Steps:
 
     def _stage(self, stage: Stage, base: Built | None) -> Built:
         layer = self._folder / "layers" / stage.name
-        layer.mkdir(parents=True)
         if base is None:
-            built = Built([layer], {"PATH": PATH})
+            layer.mkdir(parents=True)
+            # A Python that is built with a shared library looks for it where it was.
+            built = Built(layer, {"PATH": PATH, "LD_LIBRARY_PATH": f"{STAND_IN}/lib"})
             hide(layer)
             with mounted(self._folder, built, writable=True) as root:
                 stand_in(root)
         else:
-            built = Built([layer, *base.layers], dict(base.env), base.workdir, base.user)
+            # One layer in all: the kernel refuses layers that lie within each other's file system.
+            subprocess.run(["cp", "-a", "--link", str(base.layer), str(layer)], check=True)
+            built = Built(layer, dict(base.env), base.workdir, base.user)
         known: dict[str, str] = {}
         with mounted(self._folder, built, writable=True) as root:
             for word, text in stage.steps:
@@ -158,13 +161,9 @@ class mounted:
         self._at = Path(tempfile.mkdtemp(dir=folder, prefix="root-"))
 
     def __enter__(self) -> Path:
-        below = ":".join(map(str, self._built.layers[1:] if self._writable else self._built.layers))
-        options = f"lowerdir={below + ':' if below else ''}/"
-        if self._writable:
-            work = Path(tempfile.mkdtemp(dir=self._at.parent, prefix="work-"))
-            options += f",upperdir={self._built.layers[0]},workdir={work}"
-        mount = ["mount", "-t", "overlay", "overlay", "-o"]
-        subprocess.run([*mount, options + ("" if self._writable else ",ro"), str(self._at)], check=True)
+        work = Path(tempfile.mkdtemp(dir=self._at.parent, prefix="work-"))
+        options = f"lowerdir=/,upperdir={self._built.layer},workdir={work}{'' if self._writable else ',ro'}"
+        subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(self._at)], check=True)
         for name in ("proc", "dev", "sys"):
             subprocess.run(["mount", "--rbind", f"/{name}", str(self._at / name)], check=True)
         return self._at
@@ -202,7 +201,8 @@ def stand_in(root: Path) -> None:
     taken = subprocess.run(["chroot", str(root), "getent", "passwd", "1000"], capture_output=True, text=True).stdout
     if taken:
         subprocess.run(["chroot", str(root), "userdel", taken.split(":")[0]], check=True, capture_output=True)
-    said = subprocess.check_output(["chroot", str(root), "/usr/local/bin/python", "--version"], text=True)
+    own = {"PATH": PATH, "LD_LIBRARY_PATH": f"{STAND_IN}/lib"}
+    said = subprocess.check_output(["/usr/sbin/chroot", str(root), "python", "--version"], text=True, env=own)
     print(f"   {said.strip()} stands in", flush=True)
 
 
