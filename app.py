@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.settings import on_zero_gpu
 
@@ -27,6 +27,10 @@ if on_zero_gpu(os.environ):
 import gradio as gr
 from starlette.middleware import Middleware
 
+from backends.accounts.audit import SqliteAudit
+from backends.accounts.hub import OAuthClient
+from backends.accounts.passwords import read_entries
+from backends.accounts.service import AccountsOf
 from backends.bundled.image import image_folders
 from backends.conversations.store import SqliteConversations
 from backends.evidence.facts import LocalFacts
@@ -47,13 +51,21 @@ from backends.image.build import build_images
 from backends.image.safety import SafetySettings
 from backends.machine import ThisMachine
 from backends.router import build_chat
+from components.access import Access
 from components.chip import chip
+from components.gate import Gate
+from components.guard import guard
 from components.headers import WithHeaders, headers
+from components.metered import metered_chat, metered_images
+from components.own_client import let_through
+from components.policy import WithPolicy
 from components.theme import CARD_STYLESHEET, CHAT_STYLESHEET, STYLESHEET, head, theme
+from components.who import who
 from core.address import IMAGE_MODES, Address
 from core.conversations import ConversationStore
 from core.errors import AppError
 from core.evidence import Evidence
+from core.origins import is_loopback
 from core.protocols import (
     CardDetails,
     ChatRouter,
@@ -83,6 +95,7 @@ from pages.image_grid import GridPage
 from pages.images import ImagesPage
 from pages.images_api import ImagesApi
 from pages.remote import RemotePage
+from pages.roles import RULES
 from pages.search import SearchPage
 from pages.search_api import SearchApi
 from pages.search_compare import ComparePage
@@ -109,6 +122,7 @@ class Services:
     evidence: Evidence | None = None
     cache: LocalCache | None = None
     details: CardDetails | None = None
+    access: Access | None = None
     conversations: ConversationStore | None = None
     repos: RepoDetails | None = None
 
@@ -169,11 +183,13 @@ def build_services(settings: Settings) -> Services:
         journal=settings.journal,
         space_id=settings.space_id,
     )
+    secret = settings.secret or secret_of(settings.data_dir)
     return Services(
+        access=build_access(settings, secret),
         catalog=seen,
         router=chat,
         store=store,
-        secret=settings.secret or secret_of(settings.data_dir),
+        secret=secret,
         endpoint=settings.endpoint,
         local_models=tuple(folder.ref.repo_id for folder in chat.folders),
         images=images,
@@ -191,6 +207,25 @@ def build_services(settings: Settings) -> Services:
         ),
         details=Details(seen, hub, here),
         repos=RepoCards(hub, token=settings.token),
+    )
+
+
+def build_access(settings: Settings, secret: str) -> Access:
+    """Who may do what, from the settings; raises `UserInputError` for a password file that cannot be read."""
+    oauth = None
+    if settings.oauth:
+        client_id, client_secret, scopes, provider = settings.oauth
+        oauth = OAuthClient(client_id, client_secret, scopes, provider, next(iter(settings.space_hosts), ""))
+    return Access(
+        open=settings.open,
+        sign_in=AccountsOf(settings.grants, secret, read_entries(settings.auth), oauth, settings.endpoint),
+        audit=SqliteAudit(settings.data_dir / "audit.sqlite"),
+        limits=settings.limits,
+        proxies=settings.proxies,
+        hosts=settings.space_hosts,
+        on_space=bool(settings.space_id),
+        on_loopback=is_loopback(settings.host),
+        secret=secret,
     )
 
 
@@ -215,6 +250,10 @@ def _commits_in_use(router: ChatRouter) -> tuple[str, ...]:
 
 def build(services: Services) -> gr.Blocks:
     """The whole page, from services alone; tests hand in their own."""
+    access = services.access or Access()
+    if services.access:
+        images_router = metered_images(services.images, access) if services.images else None
+        services = replace(services, router=metered_chat(services.router, access), images=images_router)
     router, catalog, store = services.router, services.catalog, services.store
     frame = Frame(router, store)
     search = SearchPage(catalog)
@@ -248,6 +287,8 @@ def build(services: Services) -> gr.Blocks:
             brand = gr.HTML(f"<span>{TITLE}</span>", elem_id="brand", js_on_load=ON_POPSTATE)
             pinned_chip = gr.HTML(chip(None), elem_id="chip", js_on_load=None)
             outbox = gr.HTML("", elem_id="outbox-badge", js_on_load=None)
+            if services.access:
+                who()
         notice = gr.HTML("", elem_id="notice", js_on_load=None)
         consent_view = consent.build()
         with gr.Tabs(elem_id="tabs", selected="search") as tabs:
@@ -328,8 +369,10 @@ def build(services: Services) -> gr.Blocks:
         FeedbackApi(router, store).wire()
         if evidence and evidence_view:
             evidence.wire(evidence_view, shared)
-    demo.queue(max_size=200, default_concurrency_limit=8)
+    most_waiting = access.limits.queue.all
+    demo.queue(max_size=int(most_waiting) if most_waiting < 10_000 else 200, default_concurrency_limit=8)
     calm(demo)
+    guard(demo, RULES, access, shared.visitor)
     return demo
 
 
@@ -342,9 +385,15 @@ def calm(demo: gr.Blocks) -> None:
     demo._queue.progress_update_sleep_when_free = 0.1
 
 
-def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[object, str, str]:
-    """Serve `demo`; the run history stays off because it would keep prompts and battles in the browser."""
-    return demo.launch(
+def launch(
+    demo: gr.Blocks, settings: Settings, *, block: bool = True, access: Access | None = None
+) -> tuple[object, str, str]:
+    """Serve `demo` behind the gate of `access`; the run history stays off because it would keep prompts in the browser."""
+    access = access or Access()
+    on_space = bool(settings.space_id)
+    # uvicorn would believe whoever comes from this machine about whom they come for; the gate knows whom to believe.
+    os.environ["FORWARDED_ALLOW_IPS"] = ""
+    launched = demo.launch(
         server_name=settings.host,
         server_port=settings.port or None,
         theme=theme(),
@@ -359,10 +408,20 @@ def launch(demo: gr.Blocks, settings: Settings, *, block: bool = True) -> tuple[
         # A stream takes a thread while it waits for its next words. With the usual 40, as many people who wait for an
         # answer would stop every other click.
         max_threads=200,
-        prevent_thread_lock=not block,
+        prevent_thread_lock=True,
         quiet=not block,
-        app_kwargs={"middleware": [Middleware(WithHeaders, added=headers(on_space=bool(settings.space_id)))]},
+        app_kwargs={
+            "middleware": [
+                Middleware(WithHeaders, added=headers(on_space=on_space)),
+                Middleware(WithPolicy, endpoint=settings.endpoint, on_space=on_space),
+                Middleware(Gate, access=access),
+            ]
+        },
     )
+    let_through(demo, access)
+    if block:
+        demo.block_thread()
+    return launched
 
 
 def main() -> int:
@@ -379,7 +438,7 @@ def main() -> int:
     # A container or a Space is stopped with SIGTERM: leave by the same door, so that what waits is sent.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     try:
-        launch(build(services), settings)
+        launch(build(services), settings, access=services.access)
     finally:
         services.store.close()
         if services.pictures:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.errors import UserInputError
+from core.limits import WITHOUT, Limits, read_limits
+from core.origins import PRIVATE, Proxies, is_loopback, read_proxies
 from core.refs import check_repo_id
+from core.roles import Grants, read_grants
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  (a Space is reached from outside its container)
@@ -105,22 +108,41 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PROVING_SECRET", "", "Salts pseudonyms; empty: made in the data folder, and pseudonyms end with that disk."
     ),
+    Variable(
+        "PROVING_AUTH",
+        "",
+        "Who signs in with a password: a file with user:hash[:role] in each line, or that itself. "
+        "`python -m backends.accounts USER` makes one.",
+    ),
+    Variable(
+        "PROVING_ROLES",
+        "",
+        "Who may do what: `alice=admin; @team=curator; signed-in=reviewer; anonymous=visitor`, or `anonymous=nobody`.",
+    ),
+    Variable(
+        "PROVING_LIMITS",
+        "",
+        "Most for one visitor / for all: `requests=300/6000; running=4/16; queue=24/200; tokens=40000/1000000; "
+        "pixels=2000/40000; upload=200/5000`, or `off`.",
+    ),
+    Variable(
+        "PROVING_TRUSTED_PROXY",
+        "",
+        "Whose forwarded headers count, and which of them name the user: `10.0.0.7 user=X-Forwarded-User "
+        "groups=X-Forwarded-Groups`.",
+    ),
     Variable("PROVING_GALLERY_LIMIT", "500", "Pictures kept on disk for each visitor of the Images tab; 0 keeps none."),
     Variable("PROVING_ORPHAN_SECONDS", "30", "How long an answer goes on after its page is gone."),
     Variable(
         "GRADIO_SERVER_NAME",
         "127.0.0.1",
-        "Address to listen on; 0.0.0.0 on a Space and in the container. There is no sign-in yet.",
+        "Address to listen on; 0.0.0.0 on a Space and in the container. Reached from elsewhere, the app asks who comes.",
     ),
     Variable("PORT", "7860", "Port to listen on."),
 )
 
-# Named in the design, built by later issues: setting one now is an error, not a silent no.
-NOT_YET = (
-    "PROVING_AUTH",
-    "PROVING_ROLES",
-    "PROVING_LIMITS",
-)
+# Set by the Hub for a Space with `hf_oauth: true`; no operator writes them.
+OAUTH = ("OAUTH_CLIENT_ID", "OAUTH_CLIENT_SECRET", "OAUTH_SCOPES", "OPENID_PROVIDER_URL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +177,18 @@ class Settings:
     host: str = "127.0.0.1"
     space_id: str | None = None
     zero_gpu: bool = False
+    auth: str = ""
+    open: bool = True
+    grants: Grants = field(default_factory=Grants)
+    limits: Limits = WITHOUT
+    proxies: Proxies = field(default_factory=Proxies)
+    oauth: tuple[str, ...] = ()
+    space_hosts: tuple[str, ...] = ()
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether there is a way to sign in."""
+        return bool(self.auth or self.oauth or self.proxies.user_header)
 
     def __repr__(self) -> str:
         # The dataclass default would put the token and the secret into any log that shows settings.
@@ -165,9 +199,7 @@ class Settings:
         """Read the variables of README's table; raises `UserInputError` naming the one that is wrong."""
         known = {variable.name for variable in VARIABLES}
         for name in sorted(env):
-            if name in NOT_YET and env[name]:
-                raise UserInputError(f"{name} is set, but this version cannot honour it yet. Unset it to start.")
-            if name.startswith("PROVING_") and name not in known and name not in NOT_YET:
+            if name.startswith("PROVING_") and name not in known:
                 raise UserInputError(f"{name} is not a setting. README.md, Configuration, lists them all.")
         dataset = env.get("PROVING_DATASET", "").strip()
         if dataset:
@@ -178,6 +210,11 @@ class Settings:
             if "/" not in dataset:
                 raise UserInputError("PROVING_DATASET has to name its owner too: owner/name.")
         space_id = env.get("SPACE_ID") or None
+        host = env.get("GRADIO_SERVER_NAME") or (EVERY_ADDRESS if space_id else "127.0.0.1")
+        auth, roles, limits = (env.get(f"PROVING_{name}", "").strip() for name in ("AUTH", "ROLES", "LIMITS"))
+        proxies = read_proxies(env.get("PROVING_TRUSTED_PROXY", ""))
+        # Nothing said and nobody from elsewhere: whoever reaches this address is the machine's own user.
+        is_open = is_loopback(host) and not (space_id or auth or roles or proxies.networks)
         return cls(
             data_dir=Path(env.get("PROVING_DATA_DIR") or "data").expanduser().resolve(),
             endpoint=(env.get("HF_ENDPOINT") or DEFAULT_ENDPOINT).rstrip("/"),
@@ -205,9 +242,16 @@ class Settings:
             orphan_seconds=_number("PROVING_ORPHAN_SECONDS", env, 30, 0, 86_400),
             gallery_limit=int(_number("PROVING_GALLERY_LIMIT", env, 500, 0, 100_000)),
             port=int(_number("PORT", env, 7860, 1, 65_535)),
-            host=env.get("GRADIO_SERVER_NAME") or (EVERY_ADDRESS if space_id else "127.0.0.1"),
+            host=host,
             space_id=space_id,
             zero_gpu=on_zero_gpu(env),
+            auth=auth,
+            open=is_open,
+            grants=read_grants(roles, (space_id or "").partition("/")[0]),
+            limits=WITHOUT if is_open and not limits else read_limits(limits),
+            proxies=replace(proxies, networks=(*proxies.networks, *PRIVATE)) if space_id else proxies,
+            oauth=tuple(env[name] for name in OAUTH) if all(env.get(name) for name in OAUTH) else (),
+            space_hosts=tuple(part.strip() for part in env.get("SPACE_HOST", "").split(",") if part.strip()),
         )
 
 

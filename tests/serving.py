@@ -28,7 +28,8 @@ def served(services: object, folder: Path, endpoint: str = "https://huggingface.
 
     demo = app.build(services)  # type: ignore[arg-type]
     # gradio looks for a free port itself when it is given none, and reads no other setting of ours.
-    _, url, _ = app.launch(demo, Settings(folder, port=0, endpoint=endpoint), block=False)
+    settings = Settings(folder, port=0, endpoint=endpoint)
+    _, url, _ = app.launch(demo, settings, block=False, access=services.access)  # type: ignore[attr-defined]
     try:
         yield url
     finally:

@@ -12,6 +12,7 @@ from typing import Literal
 from tests.hub_server.accounts import Role, Token
 from tests.hub_server.faults import Fault, Faults
 from tests.hub_server.files import add_file_routes, add_storage_routes
+from tests.hub_server.oauth import Provider
 from tests.hub_server.people import add_people_routes
 from tests.hub_server.reading import add_reading_routes
 from tests.hub_server.repos import Kind, Repository, as_date, entries
@@ -36,7 +37,10 @@ class HubServer:
         self._state = State(page_size=page_size)
         self._lock = threading.RLock()
         self._faults = Faults()
+        self.oauth = Provider()
+        """Who is signed in at the Hub, for sign-in from a Space."""
         self._hub_routes = Routes()
+        self.oauth.add_to(self._hub_routes)
         add_viewer_routes(self._hub_routes)
         add_people_routes(self._hub_routes)
         add_reading_routes(self._hub_routes)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import UserInputError
-from core.settings import NOT_YET, VARIABLES, Settings
+from core.settings import VARIABLES, Settings
 
 
 def test_defaults_need_no_environment() -> None:
@@ -43,7 +43,13 @@ def test_a_space_listens_on_every_address() -> None:
         ({"PROVING_DATASET": "../etc"}, "PROVING_DATASET"),
         ({"PROVING_DATASET": "no-owner"}, "owner"),
         ({"PROVING_DATSET": "me/x"}, "PROVING_DATSET is not a setting"),
-        *(({name: "x"}, f"{name} is set, but") for name in NOT_YET),
+        ({"PROVING_ROLES": "alice"}, "PROVING_ROLES: “alice” is no who=role"),
+        ({"PROVING_ROLES": "alice=owner"}, "no who=role"),
+        ({"PROVING_ROLES": "anonymous=admin"}, "reviewers at most"),
+        ({"PROVING_LIMITS": "speed=3"}, "PROVING_LIMITS: “speed=3”"),
+        ({"PROVING_LIMITS": "running=8/8"}, "one could hold every place"),
+        ({"PROVING_TRUSTED_PROXY": "nginx"}, "PROVING_TRUSTED_PROXY: “nginx”"),
+        ({"PROVING_TRUSTED_PROXY": "user=X-User"}, "names a header but no proxy"),
     ],
 )
 def test_a_wrong_value_is_named(env: dict[str, str], says: str) -> None:

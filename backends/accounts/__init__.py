@@ -1,0 +1,1 @@
+"""Signing in: passwords, the Hub's OAuth, keys for programs, and the audit log."""

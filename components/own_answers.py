@@ -1,0 +1,42 @@
+"""Answers the gate gives itself: a page with its own policy, JSON, or a refusal in the form the caller reads."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+
+from components.access import Access
+from components.asgi import Request, reply
+from components.headers import HUB_FRAMES, Send
+from components.sign_in_page import STYLE, refused
+
+_STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
+NO_STORE = (b"cache-control", b"no-store")
+
+
+async def refuse(access: Access, request: Request, send: Send, status: int, title: str, sentence: str) -> None:
+    """Why not, and what to do: a page for browsers, JSON for programs."""
+    if "text/html" in request.header("accept"):
+        await html(access, send, status, refused(title, sentence), [])
+        return
+    extra = [(b"www-authenticate", b"Bearer")] if status == 401 else []
+    await reply(send, status, "application/json", json.dumps({"detail": sentence, "error": sentence}).encode(), extra)
+
+
+async def html(access: Access, send: Send, status: int, text: str, cookies: list[bytes]) -> None:
+    """A page of ours, under a policy that allows its one style and nothing else."""
+    frames = f"'self' {HUB_FRAMES}" if access.on_space else "'none'"
+    hub = access.sign_in.hub if access.sign_in else ""
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; frame-ancestors {frames}; "
+        # A form that is led on to the Hub has to be allowed to go there.
+        f"form-action 'self' {hub}".rstrip()
+    )
+    extra = [(b"content-security-policy", policy.encode()), NO_STORE, *((b"set-cookie", one) for one in cookies)]
+    await reply(send, status, "text/html; charset=utf-8", text.encode(), extra)
+
+
+async def as_json(send: Send, value: object) -> None:
+    """A record that nobody may keep."""
+    await reply(send, 200, "application/json", json.dumps(value).encode(), [NO_STORE])

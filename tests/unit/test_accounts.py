@@ -1,0 +1,161 @@
+"""Passwords, keys and the audit log: what is kept, what opens, what ends."""
+
+from __future__ import annotations
+
+import io
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from backends.accounts.__main__ import main
+from backends.accounts.audit import SqliteAudit
+from backends.accounts.keys import is_key, make_key, user_of
+from backends.accounts.passwords import Passwords, hashed, matches, read_entries
+from backends.accounts.service import AccountsOf
+from components.access import Access
+from components.sessions import HOURS, Sessions
+from core.audit import Entry, detail_of
+from core.errors import UserInputError
+from core.refs import ModelRef
+from core.roles import Account, Grants, Role
+
+CHEAP = 2**12
+KEPT = hashed("correct horse", cost=CHEAP)
+
+
+def test_a_password_is_kept_as_a_hash_that_only_it_opens() -> None:
+    assert matches("correct horse", KEPT)
+    assert not matches("correct horsf", KEPT)
+    assert not matches("", KEPT)
+    assert hashed("correct horse", cost=CHEAP) != KEPT
+    assert "horse" not in KEPT
+
+
+def test_the_file_is_read_strictly_and_an_error_shows_no_password(tmp_path: Path) -> None:
+    file = tmp_path / "users"
+    file.write_text(f"# ours\nalice:{KEPT}:admin\n\nbob:{KEPT}::@acme,else\n")
+    alice, bob = read_entries(str(file))
+    assert (alice.user, alice.role, bob.role, bob.orgs) == ("alice", Role.ADMIN, Role.NOBODY, ("acme", "else"))
+    assert KEPT not in repr(alice)
+    assert [entry.user for entry in read_entries(f"alice:{KEPT} bob:{KEPT}")] == ["alice", "bob"]
+    assert read_entries("") == ()
+    for wrong in (
+        "alice:hunter2secret",
+        f"alice:{KEPT}:king",
+        f":{KEPT}",
+        f"a:{KEPT} A:{KEPT}",
+        str(tmp_path / "none"),
+    ):
+        with pytest.raises(UserInputError) as refused:
+            read_entries(wrong)
+        assert "PROVING_AUTH" in str(refused.value)
+        assert "hunter2secret" not in str(refused.value)
+
+
+def test_the_command_makes_a_line_that_signs_in(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("a long password\n"))
+    assert main(["carol", "--role", "curator"]) == 0
+    [entry] = read_entries(capsys.readouterr().out.strip())
+    found = Passwords((entry,)).check("Carol", "a long password")
+    assert found is not None
+    assert found.role is Role.CURATOR
+    monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
+    assert main(["carol"]) == 2
+
+
+def test_a_key_is_of_one_user_until_it_ends_or_the_password_changes() -> None:
+    key = make_key("secret", "alice", KEPT, now=1000)
+    assert user_of(key) == "alice"
+    assert is_key("secret", key, KEPT, now=1001)
+    assert not is_key("secret", key, KEPT, now=1000 + 91 * 86_400)
+    assert not is_key("other", key, KEPT, now=1001)
+    assert not is_key("secret", key, hashed("new", cost=CHEAP), now=1001)
+    assert not is_key("secret", key.replace("pg_", "pg_x"), KEPT, now=1001)
+    name, ends, mac = key.split(".")
+    assert not is_key("secret", f"{name}.{int(ends) + 1}.{mac}", KEPT, now=1001)
+    for wrong in ("", "pg_", "pg_a.b", "pg_%%%.1.2", "hf_abc"):
+        assert user_of(wrong) == "" or not is_key("secret", wrong, KEPT)
+
+
+def test_accounts_have_the_role_of_the_file_and_of_the_rules() -> None:
+    accounts = AccountsOf(
+        Grants({"bob": Role.CURATOR}, {"acme": Role.ADMIN}),
+        "secret",
+        read_entries(f"alice:{KEPT}:reviewer bob:{KEPT} carl:{KEPT}::@acme"),
+        None,
+        "https://hub.example",
+    )
+    found = {user: accounts.by_password(user, "correct horse") for user in ("alice", "bob", "carl")}
+    assert [account.role for account in found.values() if account] == [Role.REVIEWER, Role.CURATOR, Role.ADMIN]
+    assert accounts.by_password("alice", "wrong") is None
+    assert accounts.by_password("nobody", "correct horse") is None
+    alice = found["alice"]
+    assert alice is not None
+    key = accounts.key_of(alice)
+    by_key = accounts.by_key(key)
+    assert by_key is not None
+    assert (by_key.user, by_key.how, by_key.key) == ("alice", "key", alice.key)
+    assert accounts.by_key(key[:-1] + ("0" if key[-1] != "0" else "1")) is None
+    # Without the Hub's sign-in a Hub token is nobody's, and is sent nowhere.
+    assert accounts.by_key("hf_something") is None
+    assert accounts.key_of(by_key) == ""
+
+
+def test_a_session_ends_and_signing_in_makes_a_new_one() -> None:
+    now = [0.0]
+    sessions = Sessions(lambda: now[0])
+    planted = "known-to-the-attacker"
+    first = sessions.begin(Account(Role.REVIEWER, "alice"), before=planted)
+    assert sessions.account(planted) is None
+    second = sessions.begin(Account(Role.REVIEWER, "alice"), before=first)
+    assert first != second
+    assert sessions.account(first) is None
+    assert sessions.account(second) is not None
+    now[0] = HOURS * 3600 + 1
+    assert sessions.account(second) is None
+    assert sessions.account("") is None
+
+
+def test_the_audit_log_can_only_grow(tmp_path: Path) -> None:
+    path = tmp_path / "audit.sqlite"
+    log = SqliteAudit(path)
+    for number in range(5):
+        log.add(Entry(0, "", "alice", "admin", "password", "pinned", f"org/model{number}"))
+    newest = log.newest(2)
+    assert [entry.detail for entry in newest] == ["org/model4", "org/model3"]
+    assert [entry.detail for entry in log.newest(2, before=newest[-1].number)] == ["org/model2", "org/model1"]
+    assert newest[0].at.startswith("20")
+    for statement in ("DELETE FROM audit", "UPDATE audit SET who = 'eve'"):
+        with sqlite3.connect(path) as other, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            other.execute(statement)
+        other.close()
+    log.close()
+    again = SqliteAudit(path)
+    assert len(again.newest()) == 5
+    again.close()
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_the_audit_log_names_models_and_no_secret() -> None:
+    told = detail_of(
+        (ModelRef("org/model", "c" * 40), "hf_canary123456", ["a", "b"], None, True, {"prompt": "secret"}, 7)
+    )
+    assert told == f"org/model@{'c' * 40} · … · a, b · 7"
+    assert "canary" not in detail_of(("Authorization: Bearer canary-token-1",))
+    assert len(detail_of(("x" * 5000,))) <= 200
+
+
+def test_a_visitors_id_is_the_accounts_and_no_browser_can_claim_it() -> None:
+    access = Access(open=False, secret="salt")
+    alice, eve = Account(Role.REVIEWER, "alice", how="password"), Account(Role.VISITOR, address="10.0.0.1")
+    mine = access.visitor(alice, "what-the-browser-keeps")
+    assert mine == access.visitor(alice, "")
+    assert mine != access.visitor(Account(Role.REVIEWER, "alice", how="huggingface"), "")
+    # Eve has seen the id, or the browser kept it after Alice had signed out.
+    assert access.visitor(eve, mine) != mine
+    assert access.visitor(eve, "0123456789abcdef") == "0123456789abcdef"
+    assert access.rater(alice).startswith("r-")
+    assert access.rater(eve) == ""
