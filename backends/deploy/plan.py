@@ -23,8 +23,10 @@ LEFT_OUT = (
     *("tests/", "benchmarks/", ".ci/", ".github/", "docs/take_screenshot.py", "requirements-dev.txt", "Makefile"),
     *("Dockerfile", ".dockerignore", "compose.yaml"),
 )
-SECRETS = ("HF_TOKEN", "PROVING_SECRET", "PROVING_REMOTE_TOKEN", "PROVING_REMOTE_IMAGE_TOKEN")
+SECRETS = ("HF_TOKEN", "PROVING_SECRET", "PROVING_AUTH", "PROVING_REMOTE_TOKEN", "PROVING_REMOTE_IMAGE_TOKEN")
 """Settings that are never a variable: anybody who may see the Space can read those."""
+CLASSIFIERS = ("PROVING_IMAGE_CLASSIFIER", "PROVING_TEXT_CLASSIFIER")
+"""Models that are named by a variable of their own, and pinned like the others."""
 JOURNAL = "/journal"
 """Where the bucket is mounted in the Space's container."""
 # A Space has these from the Hub or from here, or the app would look in the wrong place with them.
@@ -99,11 +101,12 @@ def plan(api: HfApi, root: Path, request: Request) -> Plan:
     # The bundled chat model is a package that is installed without its dependencies, which a Space's build cannot do: the
     # Space gets the same model from the Hub.
     chosen = {"PROVING_CHAT_MODEL": request.chat_model or BASE_MODEL, "PROVING_IMAGE_MODEL": request.image_model}
+    chosen |= {name: request.variables.get(name, "") for name in CLASSIFIERS}
     # The app on a Space knows that name by itself: written down it would follow into every duplicate.
     variables = dict(request.variables) | ({"PROVING_DATASET": dataset} if request.dataset else {})
     models, preload, remarks = [], [], []
     for name, text in chosen.items():
-        if not text or remote_name(text):
+        if not text or remote_name(text) or text.startswith((".", "/")):
             variables |= {name: text} if text else {}
             continue
         ref, public = _resolve(api, text)

@@ -173,6 +173,15 @@ def test_a_private_model_is_not_preloaded_and_it_is_said(seeded: HubServer, api:
     assert any("HF_TOKEN" in remark for remark in made.remarks)
 
 
+def test_a_classifier_is_pinned_too(seeded: HubServer, api: HfApi, root: Path) -> None:
+    seeded.add_model("org/classifier", WEIGHTS)
+    made = plan(api, root, request(variables={"PROVING_IMAGE_CLASSIFIER": "org/classifier"}))
+    pinned = f"org/classifier@{seeded.head('org/classifier')}"
+    assert made.variables["PROVING_IMAGE_CLASSIFIER"] == pinned and f"model      {pinned}" in made.lines()
+    front, _ = read_front_matter(made.files["README.md"].decode())
+    assert len(front["preload_from_hub"]) == 2 and "PROVING_TEXT_CLASSIFIER" not in made.variables
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
