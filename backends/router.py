@@ -18,11 +18,14 @@ from backends.model_files import ModelFiles, own_folder
 from backends.pins import PinBook, moved
 from backends.remote.target import Target, target_of
 from backends.revision import Revisions
+from backends.safety.build import TextSafetySettings, build_text_safety
+from backends.safety.checked import CheckedAnswer, checked_prompt
 from core.catalog import LocalFolder
 from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress, WeightsOffer
 from core.errors import HubError, NoBackend
 from core.protocols import AdaptedChat, Answer, ChatBackend, ChatRequest, HubCatalog, MeteredChat, RemoteModels
 from core.refs import COMMIT, HELD, PLUS, ModelRef, remote_name, split_model
+from core.text_safety import NOTHING_CHECKS, TextCheck, TextVerdict
 
 HUB_MODEL = bundled.BASE_MODEL
 
@@ -51,11 +54,13 @@ class Router:
         desk: Desk | None = None,
         remote: RemoteEngine | None = None,
         no_remote: str = NO_REMOTE,
+        check: TextCheck | None = None,
     ) -> None:
         """`start` is the start model: a ref, or a name on the Hub that is resolved once and pinned for good.
 
         `folders` are the models of this machine outside the Hub's cache; `backends` are asked in this order. `remote`
         runs the models that were chosen as remote and is asked for no other; `no_remote` says why there is none.
+        `check` looks at every prompt and every answer.
         """
         self.catalog = catalog
         self.folders = folders
@@ -66,6 +71,7 @@ class Router:
         self._desk = desk or Desk()
         self.remote = remote
         self._no_remote = no_remote
+        self.check = check
 
     def start_model(self) -> ModelRef:
         """The model pinned at start. Asks the Hub only the first time a name without a commit is configured."""
@@ -166,13 +172,16 @@ class Router:
 
     def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> Answer:
         """Begin an answer, and keep it so that a page that reloads finds it."""
-        return self._desk.keep(self._choose(ref)[0].start(ref, messages, settings))
+        verdict = checked_prompt(self.check, messages) if self.check else None
+        return self._kept(self._choose(ref)[0].start(ref, messages, settings), verdict)
 
     def start_together(self, requests: Sequence[ChatRequest]) -> tuple[Answer, ...]:
         """Begin several answers: in one call where one engine that counts GPU time makes them all, else one by one."""
         engines = [self._choose(ref)[0] for ref, _, _ in requests]
         if isinstance(engines[0], MeteredChat) and all(engine is engines[0] for engine in engines):
-            return tuple(self._desk.keep(answer) for answer in engines[0].start_together(requests))
+            verdicts = [checked_prompt(self.check, messages) if self.check else None for _, messages, _ in requests]
+            answers = engines[0].start_together(requests)
+            return tuple(self._kept(answer, verdict) for answer, verdict in zip(answers, verdicts, strict=True))
         begun: list[Answer] = []
         try:
             for request in requests:
@@ -182,6 +191,15 @@ class Router:
                 answer.cancel()
             raise
         return tuple(begun)
+
+    def text_checks(self) -> str:
+        """What looks at prompts and answers here, as a sentence; says so when nothing does."""
+        return NOTHING_CHECKS if self.check is None else self.check.describe()
+
+    def _kept(self, answer: Answer, verdict: TextVerdict | None) -> Answer:
+        if self.check is not None and verdict is not None:
+            answer = CheckedAnswer(answer, self.check, verdict)
+        return self._desk.keep(answer)
 
     def gpu_seconds(self, requests: Sequence[ChatRequest]) -> int | None:
         """GPU time they would take of the visitor's quota at most; None where nothing is counted."""
@@ -245,6 +263,7 @@ def build_chat(
     remote_token: str = "",
     local_only: bool = False,
     allow_pickle: bool = False,
+    text_safety: TextSafetySettings | None = None,
     catalog: Callable[[tuple[LocalFolder, ...]], HubCatalog] | None = None,
 ) -> Router:
     """The router with its engines, from plain values; loads no model, no torch, and asks no network.
@@ -266,7 +285,7 @@ def build_chat(
     else:
         adapters = ChatAdapters(AdapterDownloads(endpoint, token), models.resolve, data_dir / "adapters")
         backend = _local(files, adapters, orphan_seconds)
-    return Router(
+    router = Router(
         (backend,),
         catalog=models,
         pins=PinBook(data_dir / "pins.json"),
@@ -275,6 +294,9 @@ def build_chat(
         remote=_remote(target, endpoint, orphan_seconds) if target else None,
         no_remote=LOCAL_ONLY if local_only else NO_REMOTE,
     )
+    if text_safety is not None:
+        router.check = build_text_safety(text_safety, endpoint=endpoint, token=token, pin=router._resolved)
+    return router
 
 
 def _start_of(chat_model: str, models_dir: Path, pickle: bool) -> tuple[ModelRef | str, tuple[LocalFolder, ...]]:

@@ -2,38 +2,108 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from core.candidates import Candidate, Setup
 from core.chat import Reply
-from core.comparison import Comparison, Outcome, PictureComparison
+from core.comparison import Field, PictureComparison
 from core.conversation import Conversation
 from core.errors import UserInputError
 from core.images import Picture
+from core.refs import ModelRef
 
 MOST_BATTLES = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Battle:
-    """One battle: the conversation it continues, the replies once both are finished, the vote once it is cast."""
+    """One battle: the conversation it continues, who answers on which side, the replies once all are finished, the vote.
+
+    `owner` is the visitor who asked; nobody else votes on it. `flat`: the answers are shown without Markdown.
+    `problem` is what went wrong, told to whoever ends the battle and not before.
+    """
 
     id: str
     asked: Conversation
-    answer_ids: tuple[str, str]
-    left: Reply | None = None
-    right: Reply | None = None
+    answer_ids: tuple[str, ...]
+    candidates: tuple[Candidate, ...] = ()
+    owner: str = ""
+    flat: bool = False
+    replies: tuple[Reply, ...] = ()
+    leaked: bool = False
+    problem: str = ""
     finished_at: float | None = None
-    outcome: Outcome | None = None
+    outcome: str | None = None
 
-    def comparison(self) -> Comparison:
-        """The finished battle as a comparison; refuses one whose answers are not both there."""
-        if self.left is None or self.right is None:
-            raise UserInputError("Both answers have to be finished before a vote counts.")
-        return Comparison(self.id, self.asked.messages(), self.left, self.right)
+    @property
+    def left(self) -> Reply:
+        """The first reply of a finished battle."""
+        return self.replies[0]
+
+    @property
+    def right(self) -> Reply:
+        """The second one."""
+        return self.replies[1]
+
+    @property
+    def best(self) -> Reply | None:
+        """The reply a decided battle goes on from: the first one of a tie, none where all were bad."""
+        if self.outcome is None or self.outcome == "both_bad":
+            return None
+        place = {"left": 0, "right": 1, "tie": 0}
+        return self.replies[place[self.outcome] if self.outcome in place else int(self.outcome) - 1]
+
+    def comparison(self) -> Field:
+        """The finished battle as what is voted on; refuses one whose answers are not all there."""
+        if not self.replies or self.finished_at is None:
+            raise UserInputError(f"{all_of(len(self.answer_ids))} answers have to be finished before a vote counts.")
+        systems = tuple(candidate.system for candidate in self.candidates) or (None,) * len(self.replies)
+        safety = tuple(reply.safety for reply in self.replies)
+        return Field(self.id, self.asked.messages(), self.replies, systems, self.leaked, safety)
+
+
+def all_of(sides: int) -> str:
+    """Both of two, all of more."""
+    return "Both" if sides == 2 else "All"
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A setup somebody chose, with its contenders' exact models where they do not follow the pinned one."""
+
+    id: str
+    setup: Setup
+    refs: tuple[ModelRef | None, ...]
+    owner: str = ""
+    problem: str = ""
+
+
+class Setups:
+    """A bounded table of chosen contenders, safe for many visitors at once."""
+
+    def __init__(self, most: int = MOST_BATTLES) -> None:
+        self._most = most
+        self._kept: OrderedDict[str, Chosen] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def add(self, setup: Setup, refs: tuple[ModelRef | None, ...], owner: str = "", problem: str = "") -> str:
+        """Keep a choice; returns the random id it has from now on. The oldest goes when there are too many."""
+        chosen = Chosen(secrets.token_urlsafe(16), setup, refs, owner, problem)
+        with self._lock:
+            self._kept[chosen.id] = chosen
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+        return chosen.id
+
+    def find(self, setup_id: str | None) -> Chosen | None:
+        """The choice of that id; None when there is none, or not any more."""
+        with self._lock:
+            return self._kept.get(setup_id or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +116,7 @@ class PictureBattle:
     left: Picture | None = None
     right: Picture | None = None
     finished_at: float | None = None
-    outcome: Outcome | None = None
+    outcome: str | None = None
 
     def comparison(self) -> PictureComparison:
         """The finished battle as a comparison; refuses one whose pictures are not both there."""
@@ -91,7 +161,12 @@ class Battles(Generic[B]):
             if battle.id in self._battles:
                 self._battles[battle.id] = replace(battle, finished_at=time.monotonic())
 
-    def decide(self, battle_id: str, outcome: Outcome) -> None:
+    def drop(self, battle_id: str | None) -> None:
+        """A battle that came to nothing is not voted on."""
+        with self._lock:
+            self._battles.pop(battle_id or "", None)
+
+    def decide(self, battle_id: str, outcome: str) -> None:
         """Remember the vote after it was saved."""
         with self._lock:
             known = self._battles.get(battle_id)

@@ -27,6 +27,11 @@ def chip(ref: ModelRef | None, *, engine: str = "", notes: tuple[str, ...] = ())
     )
 
 
+def battle_chip() -> str:
+    """What stands in the chip's place while a battle is open: the pinned model may be a side of it."""
+    return '<div class="pg-chip pg-chip-battle"><span class="pg-dot" aria-hidden="true"></span><b>Battle</b></div>'
+
+
 def small_chip(ref: ModelRef) -> str:
     """Model and seven characters of the commit, for use beside an answer or a row."""
     return f'<span class="pg-tag">{escape(ref.repo_id.rpartition("/")[2])} {_seven(ref)}</span>'

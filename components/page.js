@@ -20,7 +20,8 @@
   };
 
   const shown = (el) => el && el.offsetParent !== null && !el.disabled;
-  const typing = (el) => el && (["INPUT", "TEXTAREA", "SELECT"].includes(el.tagName) || el.isContentEditable);
+  const typing = (el) => el && !["radio", "checkbox"].includes(el.type)
+    && (["INPUT", "TEXTAREA", "SELECT"].includes(el.tagName) || el.isContentEditable);
   let waitingForTab = false;
 
   document.addEventListener("keydown", (event) => {
@@ -38,8 +39,17 @@
       if (shown(box)) { box.focus(); event.preventDefault(); }
       return;
     }
+    // A chat battle's ballot names its own keys; Enter goes on to the next prompt of a list once there is nothing to vote on.
+    const open = [...document.querySelectorAll("[data-vote-key], [data-mark-key]")].filter(shown);
+    const marked = open.find((b) => (b.dataset.voteKey || b.dataset.markKey) === event.key);
+    if (marked) { marked.click(); event.preventDefault(); return; }
+    if (event.key === "Enter" && !open.length && !event.target.closest("button, a, summary, label, input, [role=button]")) {
+      const next = [...document.querySelectorAll("[data-next]")].find(shown);
+      if (next && !shown(document.getElementById("battle-stop"))) { next.click(); event.preventDefault(); }
+      return;
+    }
     const vote = { 1: "vote-left", 2: "vote-right", 3: "vote-tie", 0: "vote-bad" }[event.key];
-    const button = vote && [vote, "image-" + vote].map((id) => document.getElementById(id)).find(shown);
+    const button = vote && document.getElementById("image-" + vote);
     if (shown(button)) { button.click(); event.preventDefault(); }
   });
 
@@ -50,9 +60,9 @@
     if (shown(row)) { row.focus(); event.preventDefault(); }
   });
 
-  // After Enter in the battle's box the keys 1 2 3 0 are votes, not text.
+  // After Enter in the battle's box, or in the box for the reason, the keys 1 2 3 0 are votes, not text.
   document.addEventListener("keyup", (event) => {
-    if (event.key === "Enter" && !event.shiftKey && event.target.closest("#battle-text, #image-battle-prompt")) event.target.blur();
+    if (event.key === "Enter" && !event.shiftKey && event.target.closest("#battle-text, #image-battle-prompt, #vote-why")) event.target.blur();
   });
 
   document.addEventListener("click", (event) => {

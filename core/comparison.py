@@ -5,16 +5,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal
 from uuid import NAMESPACE_URL, uuid5
 
 from core.chat import Message, Reply
-from core.dataset import ComparisonRow, Config, Contender, ImagePreferenceRow, PreferenceRow, Provenance, Row, Source
+from core.dataset import (
+    ComparisonRow,
+    Config,
+    Contender,
+    ImagePreferenceRow,
+    PreferenceRow,
+    Provenance,
+    Row,
+    ScoreCell,
+    Source,
+)
 from core.errors import UserInputError
 from core.evidence import without_chance
 from core.images import Picture
+from core.rubric import Score
 
 Outcome = Literal["left", "right", "tie", "both_bad"]
 Strength = Literal["slightly", "clearly"]
@@ -25,7 +36,11 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "proving-ground")
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A prompt and the two replies as they stood on the screen."""
+    """A prompt and the two replies as they stood on the screen.
+
+    `systems` are the sides' own system prompts, where a contender had one that is not the prompt's. `leaked`: an answer
+    told whose it is. `derived`: one pair of a best of n, which share an id. `safety` is the column, as JSON.
+    """
 
     id: str
     prompt: tuple[Message, ...]
@@ -33,19 +48,37 @@ class Comparison:
     right: Reply
     blind: bool = True
     source: Source = "battle"
+    systems: tuple[str | None, str | None] = (None, None)
+    leaked: bool = False
+    derived: bool = False
+    safety: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A prompt and two to four replies in the order of the screen, of which the best is picked."""
+
+    id: str
+    prompt: tuple[Message, ...]
+    replies: tuple[Reply, ...]
+    systems: tuple[str | None, ...]
+    leaked: bool = False
+    safety: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What one person said of one comparison."""
+    """What one person said of one comparison. `outcome` is one of `OUTCOMES`; of a `Field`, one of `outcomes_of` its size."""
 
-    outcome: Outcome
+    outcome: str
     rater: str | None = None
     comment: str = ""
     reasons: tuple[str, ...] = ()
     strength: Strength | None = None
     decision_seconds: float | None = None
     campaign: str | None = None
+    scores: tuple[Score, ...] = ()
+    rubric_version: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +94,26 @@ class PictureComparison:
     derived: bool = False
 
 
-def contender(made: Reply | Picture) -> Contender:
-    """The maker of a reply or a picture, as a row names it."""
+def contender(made: Reply | Picture, system: str | None = None) -> Contender:
+    """The maker of a reply or a picture, as a row names it. `system` is a system prompt of its own."""
     adapter = made.ref.adapter
     return Contender(
         model=made.ref.repo_id,
         revision=made.ref.revision or None,
         adapter=str(adapter) if adapter else None,
-        settings=_settings(made),
+        settings=_settings(made, system),
         timings=_timings(made),
     )
 
 
-def _settings(made: Reply | Picture) -> str:
-    """The settings as rows keep them; weights in fewer bits answer otherwise, so they are told with them."""
-    if not made.ref.weights:
+def _settings(made: Reply | Picture, system: str | None) -> str:
+    """The settings as rows keep them; weights in fewer bits or another system prompt answer otherwise, so they are told too."""
+    more = {"weights": made.ref.weights} if made.ref.weights else {}
+    if system is not None:
+        more["system"] = system
+    if not more:
         return made.settings.as_json()
-    return json.dumps(
-        json.loads(made.settings.as_json()) | {"weights": made.ref.weights}, sort_keys=True, ensure_ascii=False
-    )
+    return json.dumps(json.loads(made.settings.as_json()) | more, sort_keys=True, ensure_ascii=False)
 
 
 def _timings(made: Reply | Picture) -> str | None:
@@ -106,6 +140,7 @@ def rows_of(comparison: Comparison, vote: Vote, *, created_at: str, app_version:
     """
     about = _Told(comparison, vote, created_at, app_version, comparison.prompt)
     left, right = comparison.left, comparison.right
+    makers = {"left": contender(left, comparison.systems[0]), "right": contender(right, comparison.systems[1])}
     compared = ComparisonRow(
         about.provenance("comparisons", None),
         kind="chat",
@@ -113,8 +148,8 @@ def rows_of(comparison: Comparison, vote: Vote, *, created_at: str, app_version:
         left=(Message("assistant", left.content),),
         right=(Message("assistant", right.content),),
         outcome=vote.outcome,
-        left_by=contender(left),
-        right_by=contender(right),
+        left_by=makers["left"],
+        right_by=makers["right"],
     )
     if vote.outcome not in ("left", "right") or left.content == right.content:
         return (compared,)
@@ -124,10 +159,55 @@ def rows_of(comparison: Comparison, vote: Vote, *, created_at: str, app_version:
         prompt=comparison.prompt,
         chosen=(Message("assistant", won.content),),
         rejected=(Message("assistant", lost.content),),
-        chosen_by=contender(won),
-        rejected_by=contender(lost),
+        chosen_by=makers[vote.outcome],
+        rejected_by=makers["right" if vote.outcome == "left" else "left"],
     )
     return (compared, preferred)
+
+
+def outcomes_of(sides: int) -> tuple[str, ...]:
+    """What can be said of that many sides: of more than two, the number of the best one, a tie, or all bad."""
+    return OUTCOMES if sides == 2 else (*(str(number) for number in range(1, sides + 1)), "tie", "both_bad")
+
+
+def field_rows_of(field: Field, vote: Vote, *, created_at: str, app_version: str) -> tuple[Row, ...]:
+    """The rows of a vote on two to four replies: the best against each other one; of a tie or all bad, the first against each.
+
+    n replies make n - 1 comparisons with one comparison id, `derived` where n is more than two.
+    """
+    sides = len(field.replies)
+    if vote.outcome not in outcomes_of(sides):
+        raise UserInputError("The vote has to be " + ", ".join(outcomes_of(sides)) + ".")
+    safety = field.safety or (None,) * sides
+    best = int(vote.outcome) - 1 if sides > 2 and vote.outcome.isdigit() else None
+    rows: list[Row] = []
+    for other in range(sides):
+        anchor = best or 0
+        if other == anchor:
+            continue
+        # The one that stood further left stays left.
+        left, right = sorted((anchor, other))
+        pair = Comparison(
+            field.id, field.prompt, field.replies[left], field.replies[right],
+            systems=(field.systems[left], field.systems[right]), leaked=field.leaked, derived=sides > 2,
+            safety=_both(safety[left], safety[right]),
+        )  # fmt: skip
+        said = vote.outcome if best is None else ("left" if best == left else "right")
+        places = {left: 0, right: 1}
+        scores = tuple(replace(score, side=places[score.side]) for score in vote.scores if score.side in places)
+        rows += rows_of(
+            pair, replace(vote, outcome=said, scores=scores), created_at=created_at, app_version=app_version
+        )
+    return tuple(rows)
+
+
+def _both(left: str | None, right: str | None) -> str | None:
+    """The verdicts of both sides as one column: null where neither was looked at."""
+    if left is None and right is None:
+        return None
+    return json.dumps(
+        {name: json.loads(text) for name, text in (("left", left), ("right", right)) if text}, sort_keys=True
+    )
 
 
 def picture_rows_of(comparison: PictureComparison, vote: Vote, *, created_at: str, app_version: str) -> tuple[Row, ...]:
@@ -179,7 +259,8 @@ class _Told:
         """The provenance of the row for `config`."""
         comparison, vote = self.comparison, self.vote
         left, right = comparison.left, comparison.right
-        derived = isinstance(comparison, PictureComparison) and comparison.derived
+        systems = comparison.systems if isinstance(comparison, Comparison) else (None, None)
+        derived = comparison.derived
         # The best of n is several pairs with one comparison id.
         pair = f":{left.id}:{right.id}" if derived else ""
         return Provenance(
@@ -189,19 +270,30 @@ class _Told:
             app_version=self.app_version,
             rater=vote.rater,
             campaign=vote.campaign,
-            item=item_of(self.prompt, (contender(left), contender(right))),
+            item=item_of(self.prompt, (contender(left, systems[0]), contender(right, systems[1]))),
             comparison_id=comparison.id,
             blind=comparison.blind,
-            leaked=False,
+            rubric_version=vote.rubric_version if vote.scores or vote.reasons else None,
+            leaked=comparison.leaked if isinstance(comparison, Comparison) else False,
             derived=derived,
             shown_left=shown_left,
             strength=vote.strength,
             reasons=vote.reasons,
+            scores=self._scores(shown_left),
             comment=vote.comment or None,
             decision_seconds=vote.decision_seconds,
+            safety=comparison.safety if isinstance(comparison, Comparison) else None,
             backend=same(left.backend, right.backend),
             dtype=same(left.dtype, right.dtype),
         )
+
+    def _scores(self, shown_left: str | None) -> tuple[ScoreCell, ...] | None:
+        """The answers to the rubric, the sides called as the row's config calls them."""
+        sides = ("left", "right") if shown_left is None else (shown_left, _OTHER[shown_left])
+        return tuple(ScoreCell(s.question, sides[s.side], s.value) for s in self.vote.scores) or None
+
+
+_OTHER = {"chosen": "rejected", "rejected": "chosen"}
 
 
 def item_of(prompt: Sequence[Message], makers: Sequence[Contender]) -> str:

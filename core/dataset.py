@@ -124,6 +124,19 @@ class Contender:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoreCell:
+    """One answer to a question of the rubric. `side` is left or right, chosen or rejected, or answer where there is one."""
+
+    question: str
+    side: str
+    value: str
+
+    def as_dict(self) -> dict[str, str]:
+        """The cell as the column holds it."""
+        return {"question": self.question, "side": self.side, "value": self.value}
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """The columns every config shares. Unknown is None, never ""; `created_at` is ISO 8601 in UTC."""
 
@@ -145,6 +158,7 @@ class Provenance:
     strength: str | None = None
     reasons: tuple[str, ...] | None = None
     tags: tuple[str, ...] | None = None
+    scores: tuple[ScoreCell, ...] | None = None
     comment: str | None = None
     decision_seconds: float | None = None
     safety: str | None = None
@@ -157,7 +171,7 @@ class Provenance:
         for name in ("reasons", "tags"):
             value = found[name]
             found[name] = list(value) if isinstance(value, tuple) and value else None
-        found["scores"] = None
+        found["scores"] = [cell.as_dict() for cell in self.scores] if self.scores else None
         found["schema_version"] = SCHEMA_VERSION
         return found
 

@@ -12,3 +12,12 @@ def released(texts: tuple[str, ...], finished: tuple[bool, ...], shown: int) -> 
     writing = [len(text) for text, done in zip(texts, finished, strict=True) if not done]
     limit = min(writing) if writing else max((len(text) for text in texts), default=0)
     return max(shown, limit)
+
+
+def stride(shown: int) -> int:
+    """How many characters of every side the next message of a battle carries, from how many were shown before alone.
+
+    It follows from the place in the text and from nothing that a model did: the same two answers make the same messages,
+    however fast either was written. Long answers take longer strides, so that a fast engine is not held back for long.
+    """
+    return 16 if shown < 512 else 32 if shown < 2048 else 64

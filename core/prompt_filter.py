@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from core.errors import UserInputError
@@ -29,13 +30,16 @@ class PromptFilter:
 
     def check(self, prompt: str) -> None:
         """Raise `UserInputError` naming the rule that a prompt breaks; the prompt itself is in no message."""
-        said = _plain(prompt)
-        for rule in self.rules:
-            if rule.pattern.search(said):
-                raise UserInputError(
-                    f"This prompt is not drawn here: rule {rule.line} of this app's prompt filter, “{shown(rule.text)}”, "
-                    "forbids it. Change the prompt."
-                )
+        for rule in self.broken(prompt):
+            raise UserInputError(
+                f"This prompt is not drawn here: rule {rule.line} of this app's prompt filter, “{shown(rule.text)}”, "
+                "forbids it. Change the prompt."
+            )
+
+    def broken(self, text: str) -> Iterator[Rule]:
+        """The rules that a text breaks, in the order of the file."""
+        said = _plain(text)
+        return (rule for rule in self.rules if rule.pattern.search(said))
 
 
 def read_prompt_filter(text: str, name: str) -> PromptFilter:

@@ -216,6 +216,10 @@ class ChatRouter(Protocol):
         """Get a model ready before the page is launched: on ZeroGPU every worker inherits what is placed by then."""
         ...
 
+    def text_checks(self) -> str:
+        """What looks at prompts and answers here, as a sentence; says so when nothing does."""
+        ...
+
     def answer(self, answer_id: str) -> Answer | None:
         """A running or recent answer, for a listener that comes back; None when it is gone."""
         ...

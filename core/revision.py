@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Literal, cast
 from uuid import UUID, uuid5
 
 from core import __version__
 from core.chat import Message
 from core.comparison import OUTCOMES
-from core.dataset import ComparisonRow, Contender, ImagePreferenceRow, PreferenceRow, Provenance, RatingRow, Row
+from core.dataset import (
+    ComparisonRow,
+    Contender,
+    ImagePreferenceRow,
+    PreferenceRow,
+    Provenance,
+    RatingRow,
+    Row,
+    ScoreCell,
+)
 from core.errors import UserInputError
 from core.feedback import StoredRow
 from core.identity import now
@@ -83,6 +92,7 @@ def _preference(stands: StoredRow, winner: str, old: StoredRow | None, at: str) 
     loser = "right" if winner == "left" else "left"
     shown = "chosen" if winner == "left" else "rejected"
     provenance = _provenance(columns, old.id if old else f"{stands.id}:preference", winner, at, shown, new=old is None)
+    provenance = replace(provenance, scores=_scores(columns, {winner: "chosen", loser: "rejected"}))
     makers = _maker(columns, f"{winner}_"), _maker(columns, f"{loser}_")
     if columns["kind"] == "image":
         return ImagePreferenceRow(
@@ -101,6 +111,7 @@ def _swapped(stands: StoredRow, at: str) -> PreferenceRow | ImagePreferenceRow:
     columns = stands.columns
     shown = {"chosen": "rejected", "rejected": "chosen"}.get(str(columns["shown_left"]))
     provenance = _provenance(columns, stands.id, "swap", at, shown)
+    provenance = replace(provenance, scores=_scores(columns, {"chosen": "rejected", "rejected": "chosen"}))
     makers = _maker(columns, "rejected_"), _maker(columns, "chosen_")
     if stands.config == "image_preferences":
         sides = cast(bytes, columns["rejected"]), cast(bytes, columns["chosen"])
@@ -135,6 +146,7 @@ def _provenance(
     for name in ("reasons", "tags"):
         value = kept[name]
         kept[name] = tuple(value) if isinstance(value, list) else None
+    kept["scores"] = _scores(columns, {})
     kept |= {
         "id": str(uuid5(_NAMESPACE, f"{old}:{to}")),
         "created_at": at,
@@ -146,6 +158,14 @@ def _provenance(
         "strength": None,
     }
     return Provenance(**kept)  # type: ignore[arg-type]
+
+
+def _scores(columns: Columns, sides: dict[str, str]) -> tuple[ScoreCell, ...] | None:
+    """The scores with their sides called anew: an answer keeps what was said of it, whoever won."""
+    found = cast("list[dict[str, str]] | None", columns.get("scores"))
+    if not found:
+        return None
+    return tuple(ScoreCell(c["question"], sides.get(c["side"], c["side"]), c["value"]) for c in found)
 
 
 def _messages(value: object) -> tuple[Message, ...]:

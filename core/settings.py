@@ -11,6 +11,7 @@ from core.limits import WITHOUT, Limits, read_limits
 from core.origins import PRIVATE, Proxies, is_loopback, read_proxies
 from core.refs import check_repo_id
 from core.roles import Grants, read_grants
+from core.text_safety import ACTIONS, Action
 
 DEFAULT_ENDPOINT = "https://huggingface.co"
 EVERY_ADDRESS = "0.0.0.0"  # noqa: S104  (a Space is reached from outside its container)
@@ -106,6 +107,34 @@ VARIABLES: tuple[Variable, ...] = (
         "PROVING_IMAGE_CLASSIFIER_THRESHOLD", "0.5", "From which share (0 to 1) of those labels a picture is blocked."
     ),
     Variable(
+        "PROVING_TEXT_FILTER",
+        "",
+        "Text file of what prompts and answers may not say: a word or phrase a line, or a regular expression between slashes.",
+    ),
+    Variable(
+        "PROVING_TEXT_CLASSIFIER",
+        "",
+        "Text classifier that looks at every prompt and answer: repo id[@revision] or a local folder; empty: none.",
+    ),
+    Variable(
+        "PROVING_TEXT_CLASSIFIER_LABELS",
+        "",
+        "Labels that object to a text, parted by commas; empty: all but those named harmless, such as safe or neutral.",
+    ),
+    Variable(
+        "PROVING_TEXT_CLASSIFIER_THRESHOLD", "0.5", "From which share (0 to 1) of those labels a text is objected to."
+    ),
+    Variable(
+        "PROVING_TEXT_ACTION",
+        "flag",
+        "What happens to such a text: flag shows it with a sentence, withhold does not show it. Both keep the verdict.",
+    ),
+    Variable(
+        "PROVING_RUBRIC",
+        "",
+        "JSON file with the questions (at most five) and reasons asked beside a vote; empty: the four that come with the app.",
+    ),
+    Variable(
         "PROVING_SECRET", "", "Salts pseudonyms; empty: made in the data folder, and pseudonyms end with that disk."
     ),
     Variable(
@@ -139,6 +168,7 @@ VARIABLES: tuple[Variable, ...] = (
         "Address to listen on; 0.0.0.0 on a Space and in the container. Reached from elsewhere, the app asks who comes.",
     ),
     Variable("PORT", "7860", "Port to listen on."),
+    Variable("SHARE", "0", "1: opens gradio's public link for a while; refused unless sign-in is configured."),
 )
 
 # Set by the Hub for a Space with `hf_oauth: true`; no operator writes them.
@@ -173,7 +203,14 @@ class Settings:
     image_classifier_labels: tuple[str, ...] = ()
     image_classifier_threshold: float = 0.5
     gallery_limit: int = 500
+    text_filter: str = ""
+    text_classifier: str = ""
+    text_classifier_labels: tuple[str, ...] = ()
+    text_classifier_threshold: float = 0.5
+    text_action: Action = "flag"
+    rubric: str = ""
     port: int = 7860
+    share: bool = False
     host: str = "127.0.0.1"
     space_id: str | None = None
     zero_gpu: bool = False
@@ -239,9 +276,16 @@ class Settings:
             image_classifier=env.get("PROVING_IMAGE_CLASSIFIER", "").strip(),
             image_classifier_labels=_labels(env.get("PROVING_IMAGE_CLASSIFIER_LABELS", "")),
             image_classifier_threshold=_number("PROVING_IMAGE_CLASSIFIER_THRESHOLD", env, 0.5, 0.01, 1),
+            text_filter=env.get("PROVING_TEXT_FILTER", "").strip(),
+            text_classifier=env.get("PROVING_TEXT_CLASSIFIER", "").strip(),
+            text_classifier_labels=_labels(env.get("PROVING_TEXT_CLASSIFIER_LABELS", "")),
+            text_classifier_threshold=_number("PROVING_TEXT_CLASSIFIER_THRESHOLD", env, 0.5, 0.01, 1),
+            text_action=_action(env),
+            rubric=env.get("PROVING_RUBRIC", "").strip(),
             orphan_seconds=_number("PROVING_ORPHAN_SECONDS", env, 30, 0, 86_400),
             gallery_limit=int(_number("PROVING_GALLERY_LIMIT", env, 500, 0, 100_000)),
             port=int(_number("PORT", env, 7860, 1, 65_535)),
+            share=_share(env, signed_in=bool(auth or all(env.get(name) for name in OAUTH)), space_id=space_id),
             host=host,
             space_id=space_id,
             zero_gpu=on_zero_gpu(env),
@@ -260,8 +304,31 @@ def on_zero_gpu(env: Mapping[str, str]) -> bool:
     return env.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
 
 
+def _share(env: Mapping[str, str], *, signed_in: bool, space_id: str | None) -> bool:
+    if not _switch("SHARE", env):
+        return False
+    if space_id:
+        raise UserInputError(
+            "SHARE is for a machine of your own: a Space has an address of its own. Unset it to start."
+        )
+    if not signed_in:
+        raise UserInputError(
+            "SHARE=1 opens the page to everybody who comes by its address. Configure sign-in first (PROVING_AUTH; README.md, "
+            "Who may do what), or unset SHARE."
+        )
+    return True
+
+
 def _labels(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label.strip().lower() for label in text.split(",") if label.strip()))
+
+
+def _action(env: Mapping[str, str]) -> Action:
+    value = env.get("PROVING_TEXT_ACTION", "").strip().lower() or "flag"
+    for action in ACTIONS:
+        if value == action:
+            return action
+    raise UserInputError(f"PROVING_TEXT_ACTION has to be flag or withhold; it is “{value}”.")
 
 
 def _prices(text: str) -> tuple[tuple[str, str], ...]:

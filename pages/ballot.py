@@ -3,41 +3,58 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import NamedTuple
 
 from components.battles import B, Battles
 from core.capture import MOST_COMMENT
-from core.comparison import OUTCOMES, Outcome, Vote
+from core.comparison import OUTCOMES, Strength, Vote
 from core.dataset import Row
 from core.errors import UserInputError
 from core.feedback import saved_sentence
 from core.identity import pseudonym
 from core.protocols import FeedbackStore
+from core.rubric import Score
 from pages.shared import waiting_badge
 
 
 class Cast(NamedTuple):
     """How a vote counted: the outcome that stands, the sentence for the screen, and the header's badge."""
 
-    outcome: Outcome
+    outcome: str
     said: str
     badge: str
+
+
+class Said(NamedTuple):
+    """What was marked beside a vote, already checked against the rubric."""
+
+    strength: Strength | None = None
+    reasons: tuple[str, ...] = ()
+    scores: tuple[Score, ...] = ()
+    rubric_version: str | None = None
 
 
 def cast(
     battles: Battles[B],
     store: FeedbackStore,
     battle: B,
-    outcome: Outcome,
+    outcome: str,
     comment: str,
     rater: tuple[str, str],
     rows: Callable[[Vote], tuple[Row, ...]],
+    *,
+    allowed: Collection[str] = OUTCOMES,
+    said: Said | None = None,
 ) -> Cast:
-    """Save a vote on a finished battle; a second one changes nothing. `rater` is (secret, visitor)."""
-    if outcome not in OUTCOMES:
-        raise UserInputError("The vote has to be left, right, tie or both bad.")
+    """Save a vote on a finished battle; a second one changes nothing. `rater` is (secret, visitor).
+
+    `allowed` are the outcomes of that many sides; `said` is what was marked beside the vote.
+    """
+    if outcome not in allowed:
+        names = ", ".join(name.replace("_", " ") for name in allowed).rpartition(", ")
+        raise UserInputError(f"The vote has to be {names[0]} or {names[2]}.")
     if len(comment) > MOST_COMMENT:
         raise UserInputError(f"The comment is too long: {len(comment):,} of {MOST_COMMENT:,} characters.")
     vote = Vote(
@@ -45,6 +62,7 @@ def cast(
         rater=pseudonym(*rater),
         comment=comment.strip(),
         decision_seconds=round(time.monotonic() - battle.finished_at, 3) if battle.finished_at else None,
+        **({} if said is None else said._asdict()),
     )
     if battle.outcome is None and store.save(rows(vote)).fresh:
         battles.decide(battle.id, outcome)

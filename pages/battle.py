@@ -1,137 +1,139 @@
-"""Compare blind: one prompt, two answers side by side, a vote, and only then the names."""
+"""Compare blind: one prompt, two to four answers side by side, a vote, and only then the names."""
 
 from __future__ import annotations
 
+import logging
 import secrets
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from html import escape
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
+from components import ballot_sheet, contender_sheet, prompt_sheet
 from components.battles import Battle, Battles
 from components.errors import shown_to_user
-from components.numbers import bytes_of
-from components.progress import progress_line
 from components.side_by_side import side_by_side
-from components.transcript import figures, shown_messages, text_message, thumbs
+from components.transcript import shown_messages, thumbs
 from core import __version__
-from core.chat import GenerationSettings, Reply, check_messages
-from core.comparison import Outcome, rows_of
+from core.candidates import BASE, DEFAULT, Candidate
+from core.chat import Message, Reply, check_messages
+from core.comparison import field_rows_of, outcomes_of
 from core.conversation import Conversation
-from core.errors import UserInputError
+from core.errors import AppError, PromptRefused, UserInputError
 from core.identity import now
+from core.leaks import gives_itself_away
+from core.lockstep import stride
+from core.prompt_list import read_prompts
 from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
-from pages.ballot import cast
-from pages.chat import ChatView, settings_of
-from pages.shared import Shared
+from core.rubric import DEFAULT as DEFAULT_RUBRIC
+from core.rubric import Rubric, checked_reasons, checked_scores
+from pages.ballot import Said, cast
+from pages.battle_screen import (
+    SIDES,
+    Bout,
+    blind_messages,
+    closed,
+    decided,
+    failed,
+    opening,
+    ready,
+    streaming,
+    void_of,
+    waiting,
+)
+from pages.battle_setup import BASE_NAME, PINNED_NAME, USUAL, Limits, SetupPage
+from pages.chat import ChatView
+from pages.shared import Frame, Shared
 
-PINNED = "The pinned model"
-# With an adapter on the pinned model, both stand beside each other with one click.
-BASE, BASE_OF_PINNED = "-", "The pinned model without its adapter"
-
-VOTES = {
-    "left": ("vote-left", "1  A is better"),
-    "right": ("vote-right", "2  B is better"),
-    "tie": ("vote-tie", "3  Tie"),
-    "both_bad": ("vote-bad", "0  Both bad"),
-}
+log = logging.getLogger(__name__)
+PINNED, BASE_OF_PINNED = PINNED_NAME, BASE_NAME
+PACE = 0.04  # seconds between two messages of a battle, at least
 
 
 @dataclass(frozen=True)
 class BattleView:
-    """The components of the comparison, inside the Chat tab. `battle` is the id of the open one."""
+    """The components of the comparison, inside the Chat tab. `battle` is the id of the open one, `chosen` that of the setup.
+
+    `first_model` and `second_model` take two models that another tab hands over; `models` is the list to pick from.
+    """
 
     group: gr.Column
     setup: gr.Accordion
-    first_model: gr.Dropdown
-    first_temperature: gr.Slider
-    second_model: gr.Dropdown
-    second_temperature: gr.Slider
+    contenders: gr.HTML
+    said: gr.HTML
+    models: gr.HTML
+    prompts: gr.HTML
     columns: gr.Row
-    left: gr.Chatbot
-    right: gr.Chatbot
+    sides: tuple[gr.Chatbot, ...]
     ballot: gr.Column
     comment: gr.Textbox
-    votes: dict[str, gr.Button]
+    sheet: gr.HTML
     reveal: gr.HTML
     text: gr.Textbox
     compare: gr.Button
     stop: gr.Button
     status: gr.HTML
     battle: gr.State
-
-
-class Bout(NamedTuple):
-    """What the comparing handler puts on the screen, in the order of its outputs."""
-
-    text: Any
-    chatbot: Any
-    conversation: Any
-    battle: Any
-    columns: Any
-    left: Any
-    right: Any
-    ballot: Any
-    comment: Any
-    reveal: Any
-    compare: Any
-    stop: Any
-    status: Any
+    chosen: gr.State
+    limits: gr.State
+    first_model: gr.State
+    second_model: gr.State
 
 
 class BattlePage:
-    """Blind comparison of two models, or of two settings of one."""
+    """Blind comparison of models, adapters, quantisations, settings or system prompts."""
 
-    def __init__(self, router: ChatRouter, store: FeedbackStore, secret: str, local_models: tuple[str, ...]) -> None:
-        self.router = router
-        self.store = store
-        self.secret = secret
-        self.local_models = local_models
+    def __init__(
+        self,
+        router: ChatRouter,
+        store: FeedbackStore,
+        secret: str,
+        local_models: tuple[str, ...],
+        rubric: Rubric = DEFAULT_RUBRIC,
+    ) -> None:
+        self.router, self.store, self.secret = router, store, secret
+        self.local_models, self.rubric = local_models, rubric
+        self.setup = SetupPage(router, store)
         self.battles: Battles[Battle] = Battles()
+        # What a test replaces to know which side is which.
+        self.shuffle = secrets.SystemRandom().shuffle
+        self._stopped: dict[str, threading.Event] = {}
 
     def build(self) -> BattleView:
         """Layout only."""
-        models = [(PINNED, ""), (BASE_OF_PINNED, BASE), *((name, name) for name in self.local_models)]
+        models = [(name, "") for name in (PINNED, BASE_OF_PINNED, *self.local_models)]
         with gr.Column(visible=False) as group:
             with gr.Accordion("Contenders", open=False, elem_id="contenders") as setup:
-                gr.Markdown(
-                    "Which of the two stands left is drawn anew each time. Two models, or two settings of one.",
-                    elem_classes="pg-meta",
+                models_list = gr.HTML(contender_sheet.options(models), js_on_load=None, elem_classes="pg-unseen")
+                contenders = gr.HTML(
+                    contender_sheet.contenders(DEFAULT), elem_id="contender-sheet", js_on_load=contender_sheet.ON_LOAD
                 )
-                with gr.Row():
-                    with gr.Column(min_width=240):
-                        first_model = gr.Dropdown(models, value="", label="First model", allow_custom_value=True)
-                        first_temperature = gr.Slider(0, 2, value=0.2, step=0.05, label="First temperature")
-                    with gr.Column(min_width=240):
-                        second_model = gr.Dropdown(models, value="", label="Second model", allow_custom_value=True)
-                        second_temperature = gr.Slider(0, 2, value=1.0, step=0.05, label="Second temperature")
+                said = gr.HTML("", elem_id="contenders-said", js_on_load=None)
+            with gr.Accordion("Prompt list", open=False, elem_id="prompt-list"):
+                prompts = gr.HTML(prompt_sheet.prompt_sheet(), elem_id="prompt-sheet", js_on_load=prompt_sheet.ON_LOAD)
             with gr.Row(visible=False, elem_classes="pg-sides") as columns:
-                left, right = (
-                    # Both start at their first line: where a side is scrolled to should not weigh in.
+                sides = tuple(
+                    # All start at their first line: where a side is scrolled to should not weigh in.
                     gr.Chatbot(
-                        label=letter, height=340, layout="panel", autoscroll=False, buttons=["copy"], elem_id=elem_id,
-                        elem_classes="pg-side",
+                        label=letter, height=340, layout="panel", autoscroll=False, buttons=["copy"],
+                        elem_id=f"side-{name}", elem_classes="pg-side", visible=number < 2, min_width=280,
                     )
-                    for letter, elem_id in (("A", "side-left"), ("B", "side-right"))
+                    for number, (letter, name) in enumerate(zip(ballot_sheet.LETTERS, SIDES, strict=True))
                 )  # fmt: skip
             with gr.Column(visible=False, elem_classes="pg-ballot") as ballot:
+                sheet = gr.HTML("", elem_id="ballot-sheet", js_on_load=ballot_sheet.ON_LOAD)
                 comment = gr.Textbox(
                     label="Why (optional)", max_lines=4, elem_id="vote-why", placeholder="What made the difference"
                 )
-                with gr.Row(elem_classes="pg-votes"):
-                    votes = {
-                        outcome: gr.Button(label, elem_id=elem_id, min_width=120)
-                        for outcome, (elem_id, label) in VOTES.items()
-                    }
-            reveal = gr.HTML("", elem_id="reveal")
+            reveal = gr.HTML("", elem_id="reveal", js_on_load=ON_REVEAL)
             with gr.Column(elem_classes="pg-composer"):
                 text = gr.Textbox(
                     label="Prompt",
                     show_label=False,
-                    placeholder="One prompt for both. Enter compares, Shift+Enter starts a new line.",
+                    placeholder="One prompt for all. Enter compares, Shift+Enter starts a new line.",
                     lines=1,
                     max_lines=12,
                     elem_id="battle-text",
@@ -143,80 +145,105 @@ class BattlePage:
                     )
                     compare = gr.Button("Compare", variant="primary", min_width=110, scale=0, elem_id="compare")
         return BattleView(
-            group, setup, first_model, first_temperature, second_model, second_temperature, columns, left, right,
-            ballot, comment, votes, reveal, text, compare, stop, status, gr.State(None),
+            group, setup, contenders, said, models_list, prompts, columns, sides, ballot, comment, sheet, reveal, text,
+            compare, stop, status, gr.State(None), gr.State(None), gr.State(USUAL), gr.State(""), gr.State(""),
         )  # fmt: skip
 
     def wire(self, view: BattleView, chat: ChatView, shared: Shared) -> None:
-        """Events only."""
+        """Events only. What a contender is made of is in no event from Send to the vote: its setup is a state's id."""
         outputs = [
-            view.text, chat.chatbot, chat.conversation, view.battle, view.columns, view.left, view.right,
-            view.ballot, view.comment, view.reveal, view.compare, view.stop, view.status,
+            view.text, chat.chatbot, chat.conversation, view.battle, view.columns, *view.sides, view.ballot, view.comment,
+            view.sheet, view.reveal, shared.chip, view.compare, view.stop, view.status,
         ]  # fmt: skip
-        gr.on(
-            [view.text.submit, view.compare.click],
-            self.compare,
-            [
-                view.text, chat.conversation, shared.pinned, chat.system,
-                view.first_model, view.first_temperature, view.second_model, view.second_temperature,
-                chat.top_p, chat.max_new_tokens, view.battle, view.comment, chat.running,
-            ],
-            outputs,
-            api_visibility="private",
-            show_progress="hidden",
-            concurrency_limit=None,
-        )  # fmt: skip
-        view.stop.click(
-            self.stop, view.battle, view.stop, api_visibility="private", show_progress="hidden", concurrency_limit=16
+        asked = [
+            chat.conversation, shared.pinned, chat.system, view.chosen, view.limits, view.battle, view.comment,
+            chat.running, shared.visitor,
+        ]  # fmt: skip
+        stream: dict[str, Any] = {
+            "api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None,
+        }  # fmt: skip
+        quick: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
+        gr.on([view.text.submit, view.compare.click], self.compare, [view.text, *asked], outputs, **stream)
+        view.prompts.select(self.ask_listed, asked[1:], outputs, **stream)
+        view.prompts.submit(self.read_list, None, view.prompts, **quick)
+        view.sheet.retry(self.retry, [view.battle, chat.conversation, shared.pinned, shared.visitor], outputs, **stream)
+        view.sheet.clear(self.void, [view.battle, chat.conversation, shared.pinned, shared.visitor], outputs, **quick)
+        view.sheet.submit(
+            self.vote_cast,
+            [view.battle, view.comment, shared.visitor, chat.conversation, shared.pinned],
+            [*outputs, shared.outbox],
+            **quick,
         )
-        for outcome, button in view.votes.items():
-            button.click(
-                self.vote,
-                [gr.State(outcome), view.battle, view.comment, shared.visitor, chat.conversation],
-                [*outputs, shared.outbox],
-                api_visibility="private",
-                show_progress="hidden",
-                concurrency_limit=16,
-            )
+        view.stop.click(self.stop, [view.battle, shared.visitor], view.stop, **quick)
+        view.contenders.submit(
+            self.setup.choose,
+            [shared.pinned, shared.visitor],
+            [view.chosen, view.said],
+            trigger_mode="always_last",
+            **quick,
+        )
+        gr.on(
+            [view.first_model.change, view.second_model.change],
+            self.setup.handed,
+            [view.first_model, view.second_model, shared.visitor],
+            [view.contenders, view.chosen, view.said],
+            **quick,
+        )
+        gr.on(
+            [chat.temperature.change, chat.top_p.change, chat.max_new_tokens.change],
+            self.limit,
+            [chat.temperature, chat.top_p, chat.max_new_tokens],
+            view.limits,
+            trigger_mode="always_last",
+            **quick,
+        )
         chat.mode.change(
             self.switch,
             [chat.mode, chat.conversation, view.battle, chat.running],
-            [chat.single, view.group, chat.chatbot],
-            api_visibility="private",
-            show_progress="hidden",
+            [chat.single, view.group, chat.chatbot, view.status],
+            **quick,
         )
+
+    def limit(self, temperature: float, top_p: float, max_new_tokens: float) -> Limits:
+        """What is set under Settings, for contenders that have nothing of their own; checked when a prompt is sent."""
+        return temperature, top_p, max_new_tokens
 
     def switch(
         self, mode: str, conversation: Conversation, battle_id: str | None, running: str | None
-    ) -> tuple[Any, Any, Any]:
-        """Show the composer of the chosen mode; the two sides need the room more than the conversation does."""
+    ) -> tuple[Any, Any, Any, Any]:
+        """Show the composer of the chosen mode; the sides need the room more than the conversation does."""
         comparing = mode == "compare"
         height = 200 if comparing else 460
         chatbot = gr.Chatbot(height=height)
+        status = gr.skip()
         if running is None:
-            # A question that is not voted on stands above its two sides, and is no part of the conversation yet.
+            # A question that is not voted on stands above its sides, and is no part of the conversation yet.
             battle = self.battles.find(battle_id) if comparing else None
-            shown = conversation if battle is None or battle.outcome else battle.asked
-            chatbot = gr.Chatbot(value=shown_messages(shown), feedback_value=thumbs(shown), height=height)
-        return gr.Column(visible=not comparing), gr.Column(visible=comparing), chatbot
+            open_battle = battle is not None and not battle.outcome
+            if battle is not None and open_battle:
+                chatbot = gr.Chatbot(value=blind_messages(battle.asked), feedback_value=[], height=height)
+            else:
+                chatbot = gr.Chatbot(
+                    value=shown_messages(conversation), feedback_value=thumbs(conversation), height=height
+                )
+            if comparing and not open_battle:
+                status = self.router.text_checks()
+        return gr.Column(visible=not comparing), gr.Column(visible=comparing), chatbot, status
 
     def compare(
         self,
         text: str,
         conversation: Conversation,
-        pinned: ModelRef | None,
-        system: str,
-        first_model: str,
-        first_temperature: float,
-        second_model: str,
-        second_temperature: float,
-        top_p: float,
-        max_new_tokens: float,
-        open_battle: str | None,
+        pinned: ModelRef | None = None,
+        system: str = "",
+        chosen: str | None = None,
+        limits: Limits = USUAL,
+        open_battle: str | None = None,
         comment: str | None = "",
         running: str | None = None,
+        visitor: str = "",
     ) -> Iterator[Bout]:
-        """Ask both contenders and show their answers in step, without names."""
+        """Ask every contender and show their answers in step, without names."""
         with shown_to_user():
             if running is not None:
                 raise UserInputError("An answer is being written. Stop it first, or wait for its end.")
@@ -226,86 +253,191 @@ class BattlePage:
                 raise UserInputError("Your reason is not saved yet. Vote first, or empty the box, then compare again.")
             asked = conversation.with_system(system).ask(text)
             check_messages(asked.messages())
-            contenders = [
-                (self._ref(first_model, pinned), settings_of(first_temperature, top_p, max_new_tokens, None)),
-                (self._ref(second_model, pinned), settings_of(second_temperature, top_p, max_new_tokens, None)),
-            ]
-            if contenders[0] == contenders[1] and contenders[0][1].temperature == 0:
-                raise UserInputError(
-                    "The two contenders are the same model at temperature 0 and would answer alike. Change one of them."
-                )
-            for ref, _ in contenders:
-                self._refuse_download(ref)
-            if secrets.randbelow(2):
-                contenders.reverse()
-            yield opening(asked)
-            try:
-                for ref in dict.fromkeys(ref for ref, _ in contenders):
-                    for step in self.router.prepare(ref):
-                        if step.stage != "ready":
-                            yield waiting(progress_line(step))
-                yield from self._run(asked, contenders)
-            except Exception:
-                yield voided(conversation, text)
-                raise
-
-    def _refuse_download(self, ref: ModelRef) -> None:
-        """Bytes are fetched where their number is said first: on the card."""
-        plan = self.router.plan(ref)
-        if not plan.ready:
-            raise UserInputError(
-                f"{ref.repo_id} is not on this machine ({bytes_of(plan.download_bytes)} to download). Open its card and "
-                "choose Download and use, then compare."
+            setup = self.setup.chosen(chosen)
+            found = self.setup.candidates(setup, pinned, limits)
+            battle = Battle(
+                secrets.token_urlsafe(16),
+                asked,
+                (),
+                self.setup.drawn(setup, found, self.shuffle),
+                visitor,
+                setup.setup.flat,
             )
+            yield from self._held(battle, conversation, text, pinned)
 
-    def _ref(self, model: str | None, pinned: ModelRef | None) -> ModelRef:
-        if not model or model in (PINNED, BASE):
-            if pinned is None:
-                raise UserInputError("No model is pinned. Find one under Search and choose Use this model.")
-            return pinned.base if model == BASE else pinned
-        return self.router.pin(model)
+    def ask_listed(
+        self,
+        pinned: ModelRef | None,
+        system: str,
+        chosen: str | None,
+        limits: Limits,
+        open_battle: str | None,
+        comment: str | None,
+        running: str | None,
+        visitor: str,
+        event: gr.EventData,
+    ) -> Iterator[Bout]:
+        """Ask a prompt of the list, each in a conversation of its own."""
+        data = event._data if isinstance(event._data, dict) else {}
+        prompt = str(data.get("prompt", ""))
+        rest = (pinned, system, chosen, limits, open_battle, comment, running, visitor)
+        yield from self.compare(prompt, Conversation(), *rest)
 
-    def _run(self, asked: Conversation, contenders: list[tuple[ModelRef, GenerationSettings]]) -> Iterator[Bout]:
-        answers = self.router.start_together([(ref, asked.messages(), settings) for ref, settings in contenders])
+    def read_list(self, event: gr.EventData) -> str:
+        """Read a list that was pasted or chosen as a file."""
+        with shown_to_user():
+            data = event._data if isinstance(event._data, dict) else {}
+            text, name = data.get("text"), data.get("name")
+            if not isinstance(text, str) or not isinstance(name, str):
+                raise UserInputError("The list cannot be read. Paste it, or choose a text file.")
+            return prompt_sheet.prompt_sheet(read_prompts(text, name), secrets.token_hex(4))
+
+    def retry(
+        self,
+        battle_id: str | None,
+        conversation: Conversation,
+        pinned: ModelRef | None,
+        visitor: str,
+        event: gr.EventData,
+    ) -> Iterator[Bout]:
+        """Ask the same contenders again after a side failed, drawn anew; still blind."""
+        with shown_to_user():
+            battle = self._mine(self._same(battle_id, event), visitor)
+            if not battle.problem:
+                raise UserInputError("This battle cannot be asked again. Compare again instead.")
+            self.battles.drop(battle.id)
+            sides = list(battle.candidates)
+            self.shuffle(sides)
+            again = replace(battle, id=secrets.token_urlsafe(16), answer_ids=(), candidates=tuple(sides), problem="")
+            assert battle.asked.tip is not None
+            text = battle.asked.turn(battle.asked.tip).message.content
+            yield from self._held(again, conversation, text, pinned)
+
+    def void(
+        self,
+        battle_id: str | None,
+        conversation: Conversation,
+        pinned: ModelRef | None,
+        visitor: str,
+        event: gr.EventData,
+    ) -> Bout:
+        """End a battle in which a side failed: no vote, and now what went wrong may be told."""
+        with shown_to_user():
+            battle = self._mine(self._same(battle_id, event), visitor)
+            if not battle.problem:
+                raise UserInputError("This battle did not fail. Vote on it, or compare again.")
+            self.battles.drop(battle.id)
+            said = void_of(battle.candidates, battle.problem)
+            return closed(conversation, gr.skip(), self._chip(pinned), "Void: no vote was saved.", said)
+
+    def _held(self, battle: Battle, conversation: Conversation, text: str, pinned: ModelRef | None) -> Iterator[Bout]:
+        """One battle from the first empty screen on, whatever becomes of it."""
+        sides = len(battle.candidates)
         try:
-            battle = Battle(secrets.token_urlsafe(16), asked, (answers[0].id, answers[1].id))
+            yield opening(battle.asked, sides)
+            yield from self._run(battle, conversation, text)
+        except Exception:
+            self.battles.drop(battle.id)
+            yield closed(conversation, text, self._chip(pinned), "No vote: a side failed.")
+            raise
+        finally:
+            self._stopped.pop(battle.id, None)
+
+    def _run(self, battle: Battle, conversation: Conversation, text: str) -> Iterator[Bout]:
+        requests = [
+            (each.ref, messages_for(battle.asked, each), each.settings) for each in battle.candidates
+        ]  # fmt: skip
+        answers: tuple[Any, ...] = ()
+        try:
+            # In an order that is the same whichever side a contender is on, and without a figure of it.
+            for ref in sorted({each.ref for each in battle.candidates}, key=str):
+                for step in self.router.prepare(ref):
+                    if step.stage != "ready":
+                        yield waiting("Preparing the contenders")
+            answers = self.router.start_together(requests)
+            battle = replace(battle, answer_ids=tuple(answer.id for answer in answers))
+            stopped = self._stopped.setdefault(battle.id, threading.Event())
             self.battles.add(battle)
-            yield streaming(("", ""), battle.id)
-            for sides in side_by_side(answers):
+            yield streaming([""] * len(answers), battle.id, battle.flat)
+            for sides in side_by_side(answers, PACE, stride, stopped.is_set):
                 if sides.failed is not None:
                     raise sides.failed
                 if not sides.done:
-                    yield streaming((sides.texts[0], sides.texts[1]), None)
-        except Exception:
+                    yield streaming(sides.texts, None, battle.flat)
+        except PromptRefused:
+            # Said of the prompt alone, before any model saw it.
+            raise
+        except AppError as error:
+            for answer in answers:
+                answer.cancel()
+            log.warning("a battle failed: %s: %s", type(error).__name__, error)
+            self.battles.add(replace(battle, replies=(), problem=str(error)))
+            yield failed(conversation, text, battle.id, len(battle.candidates))
+            return
+        except BaseException:
             for answer in answers:
                 answer.cancel()
             raise
-        left, right = answers[0].reply(), answers[1].reply()
-        if not left.content and not right.content:
-            raise UserInputError("Both answers were stopped before they began; there is nothing to compare.")
-        self.battles.finish(replace(battle, left=left, right=right))
-        yield ready(left, right)
+        replies = tuple(
+            replace(answer.reply(), content=text, finish="cancelled") if sides.stopped else answer.reply()
+            for answer, text in zip(answers, sides.texts, strict=True)
+        )
+        if not any(reply.content for reply in replies):
+            raise UserInputError("The answers were stopped before they began; there is nothing to compare.")
+        battle = replace(battle, replies=replies, leaked=leaked(battle, replies))
+        self.battles.finish(battle)
+        yield ready(battle, self.rubric, sides.stopped)
 
-    def stop(self, battle_id: str | None) -> Any:
-        """End both answers; what is there can be voted on."""
+    def stop(self, battle_id: str | None, visitor: str = "") -> Any:
+        """End every answer where it stands on the screen; what is there can be voted on."""
         with shown_to_user():
-            for answer_id in self.battles.get(battle_id).answer_ids:
+            battle = self._mine(self.battles.get(battle_id), visitor)
+            if (stopped := self._stopped.get(battle.id)) is not None:
+                stopped.set()
+            for answer_id in battle.answer_ids:
                 if (answer := self.router.answer(answer_id)) is not None:
                     answer.cancel()
             return gr.Button(interactive=False)
 
+    def vote_cast(
+        self,
+        battle_id: str | None,
+        comment: str | None,
+        visitor: str,
+        conversation: Conversation | None,
+        pinned: ModelRef | None,
+        event: gr.EventData,
+    ) -> tuple[Any, ...]:
+        """A vote as the ballot sends it; one that names another battle than the open one is refused."""
+        with shown_to_user():
+            battle = self._same(battle_id, event)
+            data = event._data
+            strength = data.get("strength") or None
+            if strength not in (None, "slightly", "clearly"):
+                raise UserInputError("How much better has to be slightly or clearly.")
+            said = Said(
+                strength,
+                checked_reasons(self.rubric, data.get("reasons", [])),
+                checked_scores(self.rubric, data.get("scores", []), max(2, len(battle.candidates))),
+                self.rubric.version,
+            )
+            outcome = str(data.get("outcome", ""))
+        return self.vote(outcome, battle.id, comment or "", visitor, conversation, pinned, said)
+
     def vote(
         self,
-        outcome: Outcome,
+        outcome: str,
         battle_id: str | None,
         comment: str,
         visitor: str,
         conversation: Conversation | None = None,
+        pinned: ModelRef | None = None,
+        said: Said | None = None,
     ) -> tuple[Any, ...]:
         """Save a vote, then show the names. A second click on the same battle changes nothing."""
         with shown_to_user():
-            battle = self.battles.get(battle_id)
-            comparison = battle.comparison()
+            battle = self._mine(self.battles.get(battle_id), visitor)
+            field = battle.comparison()
             voted = cast(
                 self.battles,
                 self.store,
@@ -313,101 +445,49 @@ class BattlePage:
                 outcome,
                 comment,
                 (self.secret, visitor),
-                lambda vote: rows_of(comparison, vote, created_at=now(), app_version=__version__),
+                lambda vote: field_rows_of(field, vote, created_at=now(), app_version=__version__),
+                allowed=outcomes_of(len(field.replies)),
+                said=said,
             )
-            return (*decided(battle, voted.outcome, conversation, voted.said), voted.badge)
+            shown = decided(replace(battle, outcome=voted.outcome), conversation, self._chip(pinned), voted.said)
+            return (*shown, voted.badge)
+
+    def _same(self, battle_id: str | None, event: gr.EventData) -> Battle:
+        """The open battle, when it is the one the page speaks of: a replayed request names an older one."""
+        data = event._data if isinstance(event._data, dict) else {}
+        battle = self.battles.get(battle_id)
+        if data.get("battle") != battle.id:
+            raise UserInputError("This is not the battle that is open here. Vote on the one on the screen.")
+        return battle
+
+    def _mine(self, battle: Battle, visitor: str) -> Battle:
+        """The battle, when this visitor asked it."""
+        if battle.owner and battle.owner != visitor:
+            raise UserInputError("This comparison belongs to somebody else. Compare again to vote.")
+        return battle
+
+    def _chip(self, pinned: ModelRef | None) -> str:
+        return Frame(self.router, self.store).describe(pinned)
 
 
-def opening(asked: Conversation) -> Bout:
-    """The screen from the click to the first word: the question stands, both sides are empty."""
-    return Bout(
-        "", shown_messages(asked), gr.skip(), None, gr.Row(visible=True), side("A", ""), side("B", ""),
-        gr.Column(visible=False), "", "", gr.Button(visible=False), gr.Button(visible=True, interactive=False),
-        "Waiting for both",
-    )  # fmt: skip
+# The prompt list hears of a saved vote from the page, not from the click.
+ON_REVEAL = """
+watch('value', () => {
+  if (element.querySelector('[data-voted]')) document.dispatchEvent(new CustomEvent('proving-voted'));
+});
+"""
 
 
-def waiting(status: str) -> Bout:
-    """Only the status line changes while models are being prepared."""
-    kept = {name: gr.skip() for name in Bout._fields}
-    return Bout(**{**kept, "status": status})
+def messages_for(asked: Conversation, candidate: Candidate) -> tuple[Message, ...]:
+    """What one contender is asked: the conversation, under a system prompt of its own where it has one."""
+    return (asked if candidate.system is None else asked.with_system(candidate.system)).messages()
 
 
-def streaming(texts: tuple[str, str], battle_id: str | None) -> Bout:
-    """Both sides, the same number of characters each; the id is set with the first."""
-    skip = gr.skip()
-    return Bout(
-        skip, skip, skip, battle_id or skip, skip, shown_side(texts[0]), shown_side(texts[1]), skip, skip, skip, skip,
-        gr.Button(visible=True, interactive=True) if battle_id else skip, "Both are writing" if battle_id else skip,
-    )  # fmt: skip
+def leaked(battle: Battle, replies: tuple[Reply, ...]) -> bool:
+    """Whether an answer named its model or maker, so that whoever read it may have known."""
+    prompt = "\n".join(message.content for message in battle.asked.messages())
+    makers = tuple({reply.ref for reply in replies})
+    return any(gives_itself_away(reply.content, prompt, makers) for reply in replies)
 
 
-def ready(left: Reply, right: Reply) -> Bout:
-    """Both answers are whole: the vote opens."""
-    skip = gr.skip()
-    return Bout(
-        skip, skip, skip, skip, skip, shown_side(left.content), shown_side(right.content), gr.Column(visible=True), "",
-        "", gr.Button(visible=True, interactive=True), gr.Button(visible=False), "Which is better? Keys 1, 2, 3, 0.",
-    )  # fmt: skip
-
-
-def voided(conversation: Conversation, text: str) -> Bout:
-    """The screen after a side failed: no vote, the prompt is back in the box."""
-    return Bout(
-        text, gr.Chatbot(value=shown_messages(conversation), feedback_value=thumbs(conversation)), gr.skip(), None,
-        gr.Row(visible=False), side("A", None), side("B", None), gr.Column(visible=False), "", "",
-        gr.Button(visible=True, interactive=True), gr.Button(visible=False), "No vote: a side failed.",
-    )  # fmt: skip
-
-
-def decided(battle: Battle, outcome: Outcome, conversation: Conversation | None, status: str) -> Bout:
-    """The screen after the vote: names and figures, and the conversation goes on from the better answer.
-
-    What was said in it while the battle was open stays the current path; the battle is then a branch.
-    """
-    assert battle.left is not None
-    assert battle.right is not None
-    winner = {"left": battle.left, "right": battle.right, "tie": battle.left, "both_bad": None}[outcome]
-    before = back_before(battle.asked)
-    branch = battle.asked.answer(winner) if winner else before
-    went_on = (before if conversation is None else conversation).joined(branch, before.tip)
-    skip = gr.skip()
-    return Bout(
-        skip, gr.Chatbot(value=shown_messages(went_on), feedback_value=thumbs(went_on)), went_on, skip, skip,
-        side(f"A · {name_of(battle.left)}", battle.left.content),
-        side(f"B · {name_of(battle.right)}", battle.right.content),
-        gr.Column(visible=False), skip, reveal_of(battle.left, battle.right, outcome),
-        gr.Button(visible=True, interactive=True), gr.Button(visible=False), status,
-    )  # fmt: skip
-
-
-def back_before(asked: Conversation) -> Conversation:
-    """The conversation without its last question, which stays in the tree as a branch."""
-    assert asked.tip is not None
-    return replace(asked, tip=asked.turn(asked.tip).parent)
-
-
-def side(label: str, text: str | None) -> Any:
-    """One column under its heading; None empties it."""
-    return gr.Chatbot(label=label, value=[] if text is None else shown_side(text))
-
-
-def shown_side(text: str) -> list[dict[str, Any]]:
-    """One answer as the only message of its column."""
-    return [text_message("assistant", text or "…")]
-
-
-def name_of(reply: Reply) -> str:
-    """A contender's name once it may be known."""
-    return f"{reply.ref.short}, temperature {reply.settings.temperature:g}"
-
-
-def reveal_of(left: Reply, right: Reply, outcome: Outcome) -> str:
-    """Names and figures of both sides after the vote."""
-    said = {"left": "A was better", "right": "B was better", "tie": "Tie", "both_bad": "Both bad"}[outcome]
-    rows = "".join(
-        f"<tr><th>{letter}</th><td><b>{escape(name_of(reply))}</b><br>"
-        f'<span class="pg-meta">{escape(figures(reply))}</span></td></tr>'
-        for letter, reply in (("A", left), ("B", right))
-    )
-    return f'<div class="pg-reveal" data-vote="{outcome}"><p>You said: {said}.</p><table>{rows}</table></div>'
+__all__ = ["BASE", "BASE_OF_PINNED", "PINNED", "BattlePage", "BattleView", "Bout"]

@@ -272,7 +272,7 @@ def voided() -> Bout:
     )  # fmt: skip
 
 
-def decided(left: Picture, right: Picture, outcome: Outcome, status: str) -> Bout:
+def decided(left: Picture, right: Picture, outcome: str, status: str) -> Bout:
     """The screen after the vote: names and settings."""
     skip = gr.skip()
     said = {"left": "A was better", "right": "B was better", "tie": "Tie", "both_bad": "Both bad"}[outcome]

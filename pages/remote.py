@@ -8,12 +8,13 @@ from typing import Any
 
 import gradio as gr
 
+from components.contender_sheet import options
 from components.errors import shown_to_user
 from components.progress import progress_line
 from core.errors import AppError
 from core.protocols import ChatRouter, RemoteModels
 from core.refs import REMOTE, ModelRef
-from pages.battle import BASE, BASE_OF_PINNED, PINNED, BattleView
+from pages.battle import BASE_OF_PINNED, PINNED, BattleView
 from pages.chat import ChatView
 from pages.shared import Shared
 
@@ -56,14 +57,14 @@ class RemotePage:
     def wire(self, view: RemoteView, chat: ChatView, battle: BattleView, shared: Shared, demo: gr.Blocks) -> None:
         """Events only."""
         quiet = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
-        demo.load(self.offer, None, [view.model, battle.first_model, battle.second_model, view.status], **quiet)
+        demo.load(self.offer, None, [view.model, battle.models, view.status], **quiet)
         # `input`, not `change`: the value also follows a pin that was made elsewhere.
         view.model.input(
             self.choose, [view.model, shared.pinned], [shared.pinned, view.model, view.status, chat.seed], **quiet
         )
         shared.pinned.change(self.follow, shared.pinned, [view.model, chat.seed], **quiet)
 
-    def offer(self) -> tuple[Any, Any, Any, str]:
+    def offer(self) -> tuple[Any, str, str]:
         """The models the host lists now, here and in comparisons; a host that does not answer is said in a line."""
         with shown_to_user():
             try:
@@ -71,18 +72,9 @@ class RemotePage:
             except AppError as error:
                 refs, said = (), str(error)
             listed = [(name_of(ref), served_name(ref)) for ref in refs]
-            contenders = [
-                (PINNED, ""),
-                (BASE_OF_PINNED, BASE),
-                *((name, name) for name in self.local_models),
-                *((label, REMOTE + name) for label, name in listed),
-            ]
-            return (
-                gr.Dropdown(choices=[(HERE, ""), *listed]),
-                gr.Dropdown(choices=contenders),
-                gr.Dropdown(choices=contenders),
-                said,
-            )
+            here = [(name, "") for name in (PINNED, BASE_OF_PINNED, *self.local_models)]
+            contenders = [*here, *((REMOTE + name, label) for label, name in listed)]
+            return gr.Dropdown(choices=[(HERE, ""), *listed]), options(contenders), said
 
     def choose(self, name: str | None, pinned: ModelRef | None) -> Iterator[tuple[Any, Any, str, Any]]:
         """Pin the model of that name, after finding out what its host can do with it."""

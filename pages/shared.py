@@ -125,6 +125,7 @@ class Frame:
                     notes.append(f"Context {abilities.max_context:,} tokens.")
             except AppError as error:
                 notes.append(str(error))
+            notes.append(self.router.text_checks())
             return chip(pinned, engine=engine, notes=tuple(notes))
 
     def news(self) -> str:

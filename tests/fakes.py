@@ -103,6 +103,9 @@ class FakeRouter:
         self.answers: dict[str, FakeAnswer] = {}
         self.gate: Callable[[], None] | None = None
         self.error: Exception | None = None
+        # As `gate` and `error`, of one answer by its settings.
+        self.gate_of: Callable[[GenerationSettings], Callable[[], object] | None] | None = None
+        self.error_of: Callable[[GenerationSettings], Exception | None] | None = None
         self.ready = True
         self.moved: str | None = None
         self.seconds: int | None = None
@@ -154,7 +157,9 @@ class FakeRouter:
 
     def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> FakeAnswer:
         self.asked.append((ref, messages, settings))
-        answer = FakeAnswer(ref, settings, self.script(messages, settings), self.gate, self.error)
+        gate = self.gate_of(settings) if self.gate_of else self.gate
+        error = self.error_of(settings) if self.error_of else self.error
+        answer = FakeAnswer(ref, settings, self.script(messages, settings), gate, error)
         self.answers[answer.id] = answer
         return answer
 
@@ -166,6 +171,9 @@ class FakeRouter:
 
     def place(self, ref: ModelRef) -> None:
         pass
+
+    def text_checks(self) -> str:
+        return "Nothing checks prompts and answers here."
 
     def answer(self, answer_id: str) -> FakeAnswer | None:
         return self.answers.get(answer_id)

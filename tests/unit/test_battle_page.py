@@ -9,12 +9,16 @@ import gradio as gr
 import pytest
 
 from components.side_by_side import side_by_side
-from core.chat import GenerationSettings
+from core.candidates import Choice, Setup
+from core.chat import GenerationSettings, Message
 from core.conversation import Conversation
 from core.dataset import PreferenceRow
 from core.errors import GenerationFailed
+from core.lockstep import stride
+from core.rubric import DEFAULT
 from pages.battle import BattlePage, Bout
-from tests.fakes import REF, FakeAnswer, FakeRouter, FakeStore
+from pages.battle_setup import USUAL
+from tests.fakes import CHAT_LORA, OTHER, REF, FakeAnswer, FakeRouter, FakeStore
 
 
 def page(router: FakeRouter | None = None, store: FakeStore | None = None) -> BattlePage:
@@ -22,13 +26,17 @@ def page(router: FakeRouter | None = None, store: FakeStore | None = None) -> Ba
     return BattlePage(router or script, store or FakeStore(), "salt", ())
 
 
-def compared(made: BattlePage, text: str = "q", conversation: Conversation | None = None, **models: Any) -> list[Bout]:
-    return list(
-        made.compare(
-            text, conversation or Conversation(), REF, "be brief", models.get("first", ""), 0.2,
-            models.get("second", ""), 1.0, 0.9, 64, None,
-        )
-    )  # fmt: skip
+def compared(made: BattlePage, text: str = "q", conversation: Conversation | None = None, **more: Any) -> list[Bout]:
+    return list(made.compare(text, conversation or Conversation(), REF, "be brief", **more))
+
+
+def setup_of(made: BattlePage, *choices: Choice, **more: Any) -> str:
+    """The id of a choice that was made on the page."""
+    return made.setup.setups.add(Setup(choices, **more), tuple(made.setup._fixed(choice) for choice in choices))
+
+
+def event(**data: Any) -> gr.EventData:
+    return gr.EventData(None, data)
 
 
 def battle_id(bouts: list[Bout]) -> str:
@@ -38,6 +46,11 @@ def battle_id(bouts: list[Bout]) -> str:
 def shown(value: Any) -> str:
     messages = value.value if isinstance(value, gr.Chatbot) else value
     return messages[-1]["content"][0]["text"] if messages and isinstance(messages, list) else ""
+
+
+def put_out(bout: Bout) -> str:
+    """What a handler puts out, as text."""
+    return str([value.get_config() if hasattr(value, "get_config") else value for value in bout])
 
 
 def test_nothing_before_the_vote_names_a_contender() -> None:
@@ -127,7 +140,7 @@ def test_the_first_vote_stands_even_when_this_process_has_forgotten_it() -> None
 
 def test_a_vote_before_both_answers_ended_is_refused() -> None:
     made = page()
-    stream = made.compare("q", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, None)
+    stream = made.compare("q", Conversation(), REF)
     which = next(bout.battle for bout in stream if isinstance(bout.battle, str))
     with pytest.raises(gr.Error, match="Both answers have to be finished"):
         made.vote("left", which, "", "visitor")
@@ -145,20 +158,50 @@ def test_a_forged_battle_or_outcome_is_refused() -> None:
 
 
 def test_a_side_that_fails_voids_the_battle_and_gives_the_prompt_back() -> None:
-    router = FakeRouter()
-    router.error = GenerationFailed("The engine stopped. Try again.")
+    """What went wrong, and on which side, would tell one from the other: it is told with Void alone."""
+    router = FakeRouter(lambda messages, settings: ["x" * 20] * 3)
     store = FakeStore()
-    bouts: list[Bout] = []
-    with pytest.raises(gr.Error, match="engine stopped"):
-        for bout in page(router, store).compare("precious", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, None):
-            bouts.append(bout)
-    assert bouts[-1].text == "precious"
+    made = page(router, store)
+    failing = GenerationFailed(f"{REF.repo_id} stopped. Try again.")
+    traces = []
+    for temperature in (0.2, 1.0):
+        router.error_of = lambda settings, bad=temperature: failing if settings.temperature == bad else None
+        bouts = list(made.compare("precious", Conversation(), REF, visitor="me"))
+        assert bouts[-1].text == "precious"
+        assert "tiny-model" not in "".join(map(put_out, bouts))
+        traces.append([put_out(bout).replace(str(bouts[-1].battle), "id") for bout in (bouts[0], bouts[-1])])
+        with pytest.raises(gr.Error, match="have to be finished"):
+            made.vote("left", bouts[-1].battle, "", "me")
+    assert traces[0] == traces[1], "which side failed can be told"
     assert store.kept == {}
+    which = bouts[-1].battle
+    told = made.void(which, Conversation(), REF, "me", event(battle=which))
+    assert "tiny-model stopped" in told.reveal and told.battle is None
+
+
+def test_a_failed_battle_is_asked_again_with_the_same_contenders() -> None:
+    router = FakeRouter(lambda messages, settings: ["better now"])
+    made = page(router)
+    router.error = GenerationFailed("The engine stopped. Try again.")
+    which = compared(made, "again")[-1].battle
+    router.error = None
+    bouts = list(made.retry(which, Conversation(), REF, "", event(battle=which)))
+    again = battle_id(bouts)
+    assert again != which
+    assert {each.settings.temperature for each in made.battles.get(again).candidates} == {0.2, 1.0}
+    assert made.vote("left", again, "", "")
+    with pytest.raises(gr.Error, match="no longer open"):
+        next(made.retry(which, Conversation(), REF, "", event(battle=which)))
+    with pytest.raises(gr.Error, match="cannot be asked again"):
+        next(made.retry(again, Conversation(), REF, "", event(battle=again)))
 
 
 def test_two_greedy_copies_of_one_model_are_refused() -> None:
     with pytest.raises(gr.Error, match="would answer alike"):
-        list(page().compare("q", Conversation(), REF, "", "", 0.0, "", 0.0, 0.9, 64, None))
+        made = page()
+        list(
+            made.compare("q", Conversation(), REF, "", setup_of(made, Choice(temperature=0.0), Choice(temperature=0.0)))
+        )
 
 
 def test_the_conversation_goes_on_from_the_better_answer() -> None:
@@ -193,7 +236,7 @@ def test_a_reason_that_is_not_saved_is_not_thrown_away() -> None:
     store = FakeStore()
     made = page(store=store)
     which = battle_id(compared(made))
-    again = ("next", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, which)
+    again = ("next", Conversation(), REF, "", None, USUAL, which)
     with pytest.raises(gr.Error, match="reason is not saved"):
         next(made.compare(*again, "because"))
     assert next(made.compare(*again, "  "))
@@ -206,12 +249,12 @@ def test_a_contender_that_is_not_here_is_not_downloaded_unasked() -> None:
     router = FakeRouter()
     router.ready = False
     with pytest.raises(gr.Error, match=r"not on this machine \(5 MB to download\)"):
-        next(page(router).compare("q", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, None))
+        next(page(router).compare("q", Conversation(), REF))
 
 
 def test_no_battle_while_an_answer_is_written() -> None:
     with pytest.raises(gr.Error, match="being written"):
-        next(page().compare("q", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, None, "", "running"))
+        next(page().compare("q", Conversation(), REF, running="running"))
 
 
 def test_a_bug_in_one_side_leaves_a_screen_that_can_compare_again() -> None:
@@ -219,7 +262,229 @@ def test_a_bug_in_one_side_leaves_a_screen_that_can_compare_again() -> None:
     router.error = KeyError("secret detail")
     bouts: list[Bout] = []
     with pytest.raises(gr.Error, match="Reference"):
-        for bout in page(router).compare("precious", Conversation(), REF, "", "", 0.2, "", 1.0, 0.9, 64, None):
+        for bout in page(router).compare("precious", Conversation(), REF):
             bouts.append(bout)
     assert bouts[-1].text == "precious"
     assert bouts[-1].compare.visible is True
+
+
+# Two to four sides.
+
+
+def cast(made: BattlePage, which: str, outcome: str, **more: Any) -> tuple[Any, ...]:
+    """A vote as the ballot sends it."""
+    return made.vote_cast(which, "", "me", None, REF, event(battle=which, outcome=outcome, **more))
+
+
+def test_four_contenders_make_three_comparisons_under_one_id() -> None:
+    router = FakeRouter(lambda messages, settings: [f"{messages[0].content} at {settings.temperature}"])
+    store = FakeStore()
+    made = page(router, store)
+    chosen = setup_of(
+        made, Choice(temperature=0.1), Choice("org/other-model", temperature=0.2), Choice(adapter=CHAT_LORA.repo_id),
+        Choice(weights="int8", system="You are terse.", temperature=0.4),
+    )  # fmt: skip
+    bouts = list(made.compare("q", Conversation(), REF, "be brief", chosen, visitor="me"))
+    shown_before = "".join(map(put_out, bouts))
+    for secret in ("tiny-model", "other-model", "polite", "int8", REF.revision, OTHER.revision):
+        assert secret not in shown_before
+    which = battle_id(bouts)
+    battle = made.battles.get(which)
+    assert [len(battle.replies), len({reply.ref for reply in battle.replies})] == [4, 4]
+    assert bouts[0].fourth.visible is True
+    best = next(n for n, each in enumerate(battle.candidates, 1) if each.system)
+    after = cast(made, which, str(best), strength="clearly", reasons=["shorter"])
+    rows = [row.columns() for row in store.kept.values()]
+    compared_rows = [row for row in rows if "outcome" in row]
+    preferred = [row for row in rows if "chosen" in row]
+    assert (len(compared_rows), len(preferred)) == (3, 3)
+    assert {row["comparison_id"] for row in rows} == {which}
+    assert all(row["derived"] and row["blind"] for row in rows)
+    assert {(row["strength"], tuple(row["reasons"])) for row in rows} == {("clearly", ("shorter",))}
+    for row in preferred:
+        assert row["prompt"] == [Message("system", "be brief").as_dict(), Message("user", "q").as_dict()]
+        assert '"system": "You are terse."' in row["chosen_settings"] and '"weights": "int8"' in row["chosen_settings"]
+        assert "system" not in row["rejected_settings"]
+    assert {row["rejected_adapter"] for row in preferred} == {None, str(CHAT_LORA)}
+    for row in compared_rows:
+        winner = "left" if row["left_settings"] == preferred[0]["chosen_settings"] else "right"
+        assert row["outcome"] == winner
+    assert "other-model" in Bout(*after[:-1]).reveal and "You are terse." in Bout(*after[:-1]).reveal
+
+
+@pytest.mark.parametrize(("outcome", "said"), [("tie", "tie"), ("both_bad", "both_bad")])
+def test_a_tie_of_three_is_two_comparisons_and_no_preference(outcome: str, said: str) -> None:
+    store = FakeStore()
+    made = page(store=store)
+    chosen = setup_of(made, *(Choice(temperature=t) for t in (0.1, 0.2, 0.3)))
+    which = battle_id(list(made.compare("q", Conversation(), REF, chosen=chosen, visitor="me")))
+    with pytest.raises(gr.Error, match="has to be 1, 2, 3, tie or both bad"):
+        cast(made, which, "left")
+    with pytest.raises(gr.Error, match="has to be 1"):
+        cast(made, which, "4")
+    cast(made, which, outcome)
+    assert [row.columns()["outcome"] for row in store.kept.values()] == [said, said]
+
+
+def test_the_rubric_is_answered_for_each_side() -> None:
+    store = FakeStore()
+    made = page(store=store)
+    which = battle_id(compared(made, visitor="me"))
+    scores = [
+        {"question": "tone", "side": 0, "value": "5"}, {"question": "tone", "side": 1, "value": "2"},
+        {"question": "format", "side": 1, "value": "3"},
+    ]  # fmt: skip
+    for wrong in (
+        [{"question": "tone", "side": 2, "value": "5"}], [{"question": "tone", "side": 0, "value": "6"}],
+        [{"question": "beauty", "side": 0, "value": "5"}], ["tone"], "tone",
+        [{"question": "tone", "side": True, "value": "5"}], [{"question": "tone", "side": 0, "value": ["5"]}],
+    ):  # fmt: skip
+        with pytest.raises(gr.Error, match="Reload the page"):
+            cast(made, which, "right", scores=wrong)
+    with pytest.raises(gr.Error, match="reason is not one"):
+        cast(made, which, "right", reasons=["<b>mine</b>"])
+    with pytest.raises(gr.Error, match="slightly or clearly"):
+        cast(made, which, "right", strength="very")
+    assert store.kept == {}
+    cast(made, which, "right", scores=scores)
+    rows = {row.config: row.columns() for row in store.kept.values()}
+    assert rows["comparisons"]["scores"] == [
+        {"question": "tone", "side": "left", "value": "5"}, {"question": "tone", "side": "right", "value": "2"},
+        {"question": "format", "side": "right", "value": "3"},
+    ]  # fmt: skip
+    assert {cell["side"]: cell["value"] for cell in rows["preferences"]["scores"][:2]} == {
+        "rejected": "5",
+        "chosen": "2",
+    }
+    assert {row["rubric_version"] for row in rows.values()} == {DEFAULT.version}
+
+
+# What a vote may not be.
+
+
+def test_a_vote_of_another_person_or_for_another_battle_changes_nothing() -> None:
+    store = FakeStore()
+    made = page(store=store)
+    mine = battle_id(compared(made, visitor="me"))
+    other = battle_id(compared(made, "two", visitor="me"))
+    with pytest.raises(gr.Error, match="somebody else"):
+        made.vote("left", mine, "", "you")
+    with pytest.raises(gr.Error, match="not the battle that is open"):
+        made.vote_cast(other, "", "me", None, REF, event(battle=mine, outcome="left"))
+    with pytest.raises(gr.Error, match="somebody else"):
+        made.stop(mine, "you")
+    assert store.kept == {}
+    cast(made, other, "left")
+    kept = dict(store.kept)
+    cast(made, other, "left")
+    assert store.kept == kept
+
+
+def test_stop_ends_all_sides_where_they_stand_on_the_screen() -> None:
+    """The fast side had written ten times as much; nobody may see that."""
+    held = threading.Semaphore(0)
+    router = FakeRouter()
+    made = page(router)
+
+    def pieces(messages: Any, settings: GenerationSettings) -> list[str]:
+        return ["f" * 400] * 4 if settings.temperature == 0.2 else ["s" * 20] * 80
+
+    router.script = pieces
+    router.gate_of = lambda settings: None if settings.temperature == 0.2 else held.acquire
+    stream = made.compare("q", Conversation(), REF, visitor="me")
+    held.release()
+    which = None
+    for bout in stream:
+        which = which or (bout.battle if isinstance(bout.battle, str) else None)
+        if len(shown(bout.left)) >= 16:
+            break
+    made.stop(which, "me")
+    for _ in range(80):
+        held.release()
+    *_, last = stream
+    lengths = {len(shown(side)) for side in (last.left, last.right)}
+    assert lengths == {16}
+    assert {reply.finish for reply in made.battles.get(which).replies} == {"cancelled"}
+    assert {len(reply.content) for reply in made.battles.get(which).replies} == {16}
+    assert "Stopped" in last.status
+
+
+def test_how_many_messages_there_are_follows_from_the_texts_alone() -> None:
+    """Fast and slow, one ahead of the other: the same messages, character for character."""
+
+    def trace(first: list[str], second: list[str], gates: tuple[Any, Any]) -> list[tuple[int, ...]]:
+        answers = [
+            FakeAnswer(REF, GenerationSettings(), pieces, gate=gate)
+            for pieces, gate in zip((first, second), gates, strict=True)
+        ]
+        return [tuple(map(len, sides.texts)) for sides in side_by_side(answers, 0.001, stride)]
+
+    pause = threading.Event()
+    at_once = trace(["x" * 90], ["y" * 50], (None, None))
+    slow = trace(["x"] * 90, ["y" * 10] * 5, (lambda: pause.wait(0.0005), None))
+    other = trace(["x" * 30] * 3, ["y"] * 50, (None, lambda: pause.wait(0.0005)))
+    assert at_once == slow == other == [(16, 16), (32, 32), (48, 48), (64, 50), (80, 50), (90, 50)]
+
+
+# What an answer gives away.
+
+
+def test_an_answer_that_names_its_model_marks_the_row() -> None:
+    store = FakeStore()
+    made = page(FakeRouter(lambda messages, settings: ["As ChatGPT, made by OpenAI, I can help."]), store)
+    after = Bout(*cast(made, battle_id(compared(made, visitor="me")), "left")[:-1])
+    assert all(row.provenance.leaked for row in store.kept.values())
+    assert "marked as leaked" in after.reveal
+
+
+def test_plain_text_is_shown_and_the_record_is_what_was_written() -> None:
+    made = page(FakeRouter(lambda messages, settings: ["# Head\n\n**bold** and `code`"]))
+    chosen = setup_of(made, Choice(temperature=0.1), Choice(temperature=0.2), flat=True)
+    bouts = list(made.compare("q", Conversation(), REF, chosen=chosen))
+    assert shown(bouts[-1].left) == "Head\n\nbold and code"
+    assert made.battles.get(battle_id(bouts)).left.content == "# Head\n\n**bold** and `code`"
+
+
+# Choosing.
+
+
+def test_a_choice_is_kept_on_the_server_and_said_in_a_line() -> None:
+    made = page()
+    sent = {"choices": [{"model": "org/other-model", "temperature": "0,5"}, {}], "pool": False}
+    which, said = made.setup.take(sent, REF, "me")
+    assert "temperature has to be a number" in said
+    with pytest.raises(gr.Error, match=r"not complete.*number"):
+        next(made.compare("q", Conversation(), REF, chosen=which))
+    sent["choices"][0]["temperature"] = "0.5"
+    which, said = made.setup.take(sent, REF, "me")
+    assert said == "2 contenders are set." and "other" not in which
+    first, second = made.setup.candidates(made.setup.chosen(which), REF, (0.3, 0.8, 99))
+    assert (first.ref, first.settings.temperature, second.ref) == (OTHER, 0.5, REF)
+    assert (second.settings.temperature, second.settings.top_p, second.settings.max_new_tokens) == (0.3, 0.8, 99)
+    for wrong in (None, [], {"choices": []}, {"choices": [{}]}, {"choices": [{}] * 5}, {"choices": [{}, 3]},
+                  {"choices": [{}, {"model": 3}]}, {"choices": [{}, {"model": "org/none"}]}):  # fmt: skip
+        assert "set." not in made.setup.take(wrong, REF, "me")[1]
+    with pytest.raises(gr.Error, match="no longer kept"):
+        next(made.compare("q", Conversation(), REF, chosen="forged"))
+
+
+def test_a_pool_draws_the_pair_that_was_compared_least() -> None:
+    made = page()
+    chosen = setup_of(made, *(Choice(temperature=t) for t in (0.1, 0.2, 0.3, 0.4, 0.5)), pool=True)
+    seen = []
+    for _ in range(10):
+        which = battle_id(list(made.compare("q", Conversation(), REF, chosen=chosen, visitor="me")))
+        seen.append(frozenset(each.settings.temperature for each in made.battles.get(which).candidates))
+        cast(made, which, "tie")
+    assert len(set(seen)) == 10, "a pair came again before every other had its turn"
+
+
+def test_a_list_of_prompts_is_asked_each_in_a_conversation_of_its_own() -> None:
+    made = page()
+    bouts = list(made.ask_listed(REF, "be brief", None, USUAL, None, "", None, "me", event(prompt="from the list")))
+    prompt = made.battles.get(battle_id(bouts)).comparison().prompt
+    assert [message.content for message in prompt] == ["be brief", "from the list"]
+    sheet = made.read_list(event(text="one\n<b>two</b>", name=""))
+    assert "&lt;b&gt;two" in sheet
+    with pytest.raises(gr.Error, match="at most 200"):
+        made.read_list(event(text="x\n" * 201, name=""))

@@ -179,7 +179,11 @@ def test_two_settings_of_a_remote_model_are_compared_blind(tmp_path: Path, serve
     store = FakeStore()
     battles = BattlePage(built, store, "salt", ())
     name = f"remote:{NAME}"
-    bouts = list(battles.compare("private", Conversation(), BUNDLED, "", name, 0.2, name, 1.0, 0.9, 64, None))
+    chosen, said = battles.setup.take(
+        {"choices": [{"model": name, "temperature": 0.2}, {"model": name, "temperature": 1.0}]}, BUNDLED, "visitor"
+    )
+    assert said == "2 contenders are set."
+    bouts = list(battles.compare("private", Conversation(), BUNDLED, "", chosen))
     shown = "".join(str(bout) for bout in bouts)
     assert "at 0.2" in shown and "at 1.0" in shown
     assert server.host not in shown and NAME not in shown, "a contender was named before the vote"
@@ -199,12 +203,12 @@ def page(tmp_path: Path, server: OpenAiServer) -> RemotePage:
 
 
 def test_the_chooser_lists_each_model_with_its_host(tmp_path: Path, server: OpenAiServer) -> None:
-    model, first, _, said = page(tmp_path, server).offer()
+    model, listed, said = page(tmp_path, server).offer()
     assert model.choices == [(HERE, ""), (f"{NAME} on {server.host}", NAME)]
-    assert (f"{NAME} on {server.host}", f"remote:{NAME}") in first.choices
+    assert f'<option value="remote:{NAME}">{NAME} on {server.host}</option>' in listed
     assert said == ""
     server.models = Status(503, {"error": "starting"})
-    model, _, _, said = page(tmp_path, server).offer()
+    model, _, said = page(tmp_path, server).offer()
     assert model.choices == [(HERE, "")]
     assert server.host in said
 

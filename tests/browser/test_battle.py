@@ -1,0 +1,294 @@
+"""Battles in the browser: what the network carries before the vote, two people at once on a real model, the keyboard alone."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from core.chat import GenerationSettings
+from tests.fakes import REF, FakeRouter, FakeStore, services
+from tests.serving import running_app, served, wait_until
+from tests.tiny_chat_adapters import make_tiny_chat_lora
+from tests.tiny_models import make_tiny_chat_model
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+SLOW = 240_000
+# Every byte that the page is sent and sends, in order: responses are read as they stream.
+LISTEN = """
+window.__traffic = [];
+const fetched = window.fetch;
+window.fetch = async (...args) => {
+  const sent = args[1] && args[1].body;
+  window.__traffic.push({way: 'out', url: String(args[0].url || args[0]), text: typeof sent === 'string' ? sent : ''});
+  const response = await fetched(...args);
+  const note = {way: 'in', url: response.url, text: ''};
+  window.__traffic.push(note);
+  const copy = response.clone();
+  (async () => {
+    const reader = copy.body && copy.body.getReader();
+    const decoder = new TextDecoder();
+    while (reader) {
+      const {done, value} = await reader.read();
+      if (done) break;
+      note.text += decoder.decode(value, {stream: true});
+    }
+  })().catch(() => {});
+  return response;
+};
+const Source = window.EventSource;
+window.EventSource = function (...args) {
+  const source = new Source(...args);
+  const note = {way: 'in', url: String(args[0]), text: ''};
+  window.__traffic.push(note);
+  source.addEventListener('message', (event) => { note.text += 'data: ' + event.data + '\\n\\n'; });
+  return source;
+};
+"""
+
+
+class Sides:
+    """Stands in for chance: puts the contenders on the sides that a test asks for."""
+
+    swapped = False
+
+    def shuffle(self, sides: list[Any]) -> None:
+        """In the order of the choice, or the other way round."""
+        if self.swapped:
+            sides.reverse()
+
+
+@pytest.fixture
+def listened(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(60_000)
+    context.add_init_script(LISTEN)
+    yield context.new_page()
+    context.close()
+
+
+def traffic(page: Page, since: int) -> list[dict[str, str]]:
+    """What went over the network after the first `since` entries."""
+    found: list[dict[str, str]] = page.evaluate("window.__traffic")[since:]
+    return found
+
+
+def messages(found: list[dict[str, str]]) -> list[tuple[str, Any]]:
+    """The stream's messages with what they put on the screen; not their ids, nor how long things took on the server."""
+    read = []
+    for entry in found:
+        for line in entry["text"].splitlines() if entry["way"] == "in" else ():
+            if line.startswith("data: "):
+                told = json.loads(line.removeprefix("data: "))
+                if told.get("msg") in ("process_generating", "process_completed"):
+                    read.append((told["msg"], told["output"].get("data")))
+    return read
+
+
+def compare_mode(page: Page, url: str) -> None:
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#chip summary")).to_contain_text("tiny", timeout=SLOW)
+    page.get_by_text("Compare blind").click()
+    expect(page.locator("#battle-text textarea")).to_be_visible()
+
+
+def choose(page: Page, *contenders: dict[str, str]) -> None:
+    """Fill in the contenders, and wait until the server has them."""
+    page.locator("#contenders > button, #contenders .label-wrap").first.click()
+    for number, fields in enumerate(contenders):
+        row = page.locator("#contender-sheet [data-contender]").nth(number)
+        row.locator("summary").click()
+        for name, value in fields.items():
+            box = row.locator(f'[data-field="{name}"]')
+            box.fill(value)
+            box.press("Tab")
+    expect(page.locator("#contenders-said")).to_contain_text("contenders are set", timeout=SLOW)
+
+
+def battled(page: Page, prompt: str) -> list[dict[str, str]]:
+    """One battle up to the ballot; returns the traffic from Send to there."""
+    since = page.evaluate("window.__traffic.length")
+    page.locator("#battle-text textarea").fill(prompt)
+    page.locator("#compare").click()
+    expect(page.locator("#vote-left")).to_be_visible(timeout=SLOW)
+    return traffic(page, since)
+
+
+def test_the_network_tells_nothing_and_the_same_battle_swapped_is_the_same_trace(
+    listened: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One side has all of its answer at once, the other comes in many small pieces: whichever is left, the trace is one."""
+    sides = Sides()
+    monkeypatch.setattr("pages.battle.secrets.SystemRandom", lambda: sides)
+    router, store = FakeRouter(), FakeStore()
+    pause = threading.Event()
+
+    def script(messages: Any, settings: GenerationSettings) -> list[str]:
+        return ["Q" * 320] if settings.temperature == 0.37 else ["ZZ"] * 160
+
+    router.script = script
+    router.gate_of = lambda settings: None if settings.temperature == 0.37 else (lambda: pause.wait(0.001))
+    page = listened
+    with served(services(router, store), tmp_path) as url:
+        compare_mode(page, url)
+        choose(page, {"temperature": "0.37", "top_k": "17"}, {"temperature": "1.13"})
+        traces = []
+        for swapped in (False, True):
+            sides.swapped = swapped
+            found = battled(page, "the same question")
+            expect(page.locator("#chip")).to_contain_text("Battle")
+            sent = "".join(entry["url"] + entry["text"] for entry in found)
+            assert "the same question" in sent and "QQQQ" in sent and "ZZZZ" in sent
+            for secret in (
+                "tiny-model",
+                REF.repo_id,
+                REF.revision[:7],
+                "0.37",
+                "1.13",
+                "top_k",
+                "temperature",
+                '"seed"',
+            ):
+                assert secret not in sent, f"{secret} was on the network before the vote"
+            visible = page.locator("body").inner_text()
+            assert "tiny-model" not in visible and "0.37" not in visible
+            battle = page.locator("#ballot-sheet [data-battle]").get_attribute("data-battle")
+            text = json.dumps(messages(found)).replace(str(battle), "id")
+            traces.append(text.replace("Q", "*").replace("Z", "*"))
+            shown = [json.dumps(data).replace(str(battle), "id") for _, data in messages(found)]
+            grown = [data for data in shown if "QQ" in data]
+            assert len(grown) > 15
+            for data in grown:
+                assert data.count("Q") == data.count("Z"), "a message carried more of one side"
+            page.keyboard.press("1")
+            expect(page.locator(".pg-reveal")).to_contain_text("temperature 0.37")
+            expect(page.locator("#chip")).to_contain_text("tiny-model")
+            page.locator("#chat-mode").get_by_text("Single answer").click()
+            page.get_by_role("button", name="Clear", exact=True).first.click()
+            expect(page.locator("#chatbot")).not_to_contain_text("the same question")
+            page.locator("#chat-mode").get_by_text("Compare blind").click()
+        assert traces[0] == traces[1]
+        # A vote for a battle that is not open here, sent as the page would send it, changes nothing.
+        battled(page, "another one")
+        kept = set(store.kept)
+        page.evaluate("document.querySelector('#ballot-sheet [data-battle]').dataset.battle = 'forged'")
+        page.locator("#vote-left").click()
+        expect(page.locator(".toast-body").first).to_contain_text("not the battle that is open")
+        assert set(store.kept) == kept
+        assert len(kept) == 4
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until the focus is on `selector`, as somebody without a mouse does."""
+    for _ in range(200):
+        if page.evaluate("(s) => document.activeElement && document.activeElement.matches(s)", selector):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{selector} was not reached with Tab")
+
+
+def by_keyboard(page: Page, url: str, adapter: str) -> None:
+    """The model against itself with an adapter, from the first key to the vote."""
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#chip summary")).to_contain_text("tiny", timeout=SLOW)
+    tab_to(page, "#chat-mode input")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#battle-text textarea")).to_be_visible()
+    tab_to(page, "#contenders button")
+    page.keyboard.press("Enter")
+    expect(page.locator('#contender-sheet [data-field="adapter"]').first).to_be_visible()
+    tab_to(page, '#contender-sheet [data-contender]:nth-of-type(2) [data-field="adapter"]')
+    page.keyboard.type(adapter)
+    tab_to(page, "#contender-sheet [data-limit]")
+    page.keyboard.type("24")
+    page.keyboard.press("Tab")
+    expect(page.locator("#contenders-said")).to_contain_text("contenders are set", timeout=SLOW)
+    tab_to(page, "#battle-text textarea")
+    page.keyboard.type("which is which")
+    page.keyboard.press("Enter")
+    expect(page.locator("#vote-left")).to_be_visible(timeout=SLOW)
+    page.keyboard.press("c")
+    expect(page.locator('[data-strength="clearly"]')).to_have_attribute("aria-pressed", "true")
+    tab_to(page, "[data-reason]")
+    page.keyboard.press("Space")
+    tab_to(page, "#rubric summary")
+    page.keyboard.press("Enter")
+    tab_to(page, '[data-question="tone"][data-side="1"] input')
+    page.keyboard.press("Space")
+    tab_to(page, "#vote-why textarea, #vote-why input")
+    page.keyboard.type("the tone")
+    page.keyboard.press("Enter")
+    page.keyboard.press("2")
+    expect(page.locator("#battle-status")).to_contain_text("Saved", timeout=SLOW)
+
+
+def listed(page: Page, url: str) -> None:
+    """Two settings of the model, over a list of three prompts: one is skipped, and the list survives a reload."""
+    compare_mode(page, url)
+    choose(page, {"temperature": "0.37", "top_k": "17"}, {"temperature": "1.13"})
+    page.locator("#contender-sheet [data-limit]").fill("16")
+    page.locator("#contender-sheet [data-limit]").press("Tab")
+    page.locator("#prompt-list > button, #prompt-list .label-wrap").first.click()
+    page.locator("#prompt-sheet [data-text]").fill(
+        '{"prompt": "list one"}\n{"prompt": "list two"}\n{"prompt": "list three"}'
+    )
+    page.locator("#prompt-sheet [data-use]").click()
+    expect(page.locator("#prompt-sheet")).to_contain_text("Prompt 1 of 3")
+    page.locator("#prompt-sheet [data-ask]").click()
+    expect(page.locator("#vote-left")).to_be_visible(timeout=SLOW)
+
+
+def test_two_people_at_once_on_a_real_model_and_every_row_is_found(browser: Browser, tmp_path: Path) -> None:
+    model = make_tiny_chat_model(tmp_path / "tiny")
+    data = tmp_path / "data"
+    make_tiny_chat_lora(data / "adapters" / "loud", model, seed=1)
+    log = tmp_path / "app.log"
+    contexts: list[BrowserContext] = []
+    with running_app(data, log, PROVING_CHAT_MODEL=str(model), HF_ENDPOINT="http://127.0.0.1:9") as (url, _):
+        for _ in range(2):
+            contexts.append(browser.new_context(viewport={"width": 1440, "height": 900}))
+            contexts[-1].set_default_timeout(60_000)
+            contexts[-1].add_init_script(LISTEN)
+        first, second = (context.new_page() for context in contexts)
+        listed(first, url)
+        by_keyboard(second, url, "local/loud")
+        expect(second.locator(".pg-reveal")).to_contain_text("loud")
+        # The first one's battle was open all the while.
+        before = traffic(first, 0)
+        first.keyboard.press("3")
+        expect(first.locator("#battle-status")).to_contain_text("Saved", timeout=SLOW)
+        expect(first.locator("#prompt-sheet")).to_contain_text("1 voted")
+        first.locator("#prompt-sheet [data-skip]").click()
+        expect(first.locator("#prompt-sheet")).to_contain_text("1 voted, 1 skipped")
+        first.reload()
+        expect(first.locator("#chip summary")).to_contain_text("tiny", timeout=SLOW)
+        first.get_by_text("Compare blind").click()
+        first.locator("#prompt-list > button, #prompt-list .label-wrap").first.click()
+        first.locator("#prompt-sheet [data-resume]").click()
+        expect(first.locator("#prompt-sheet")).to_contain_text("Prompt 3 of 3")
+        wait_until(lambda: len(list((data / "dataset" / "data").glob("*/*.parquet"))) >= 1, 120, "no shard")
+        for context in contexts:
+            context.close()
+    assert "Traceback" not in log.read_text()
+    from datasets import load_dataset
+
+    rows = list(load_dataset(str(data / "dataset"), "comparisons", split="train", cache_dir=str(tmp_path / "cache")))
+    two, adapted = sorted(rows, key=lambda row: row["outcome"], reverse=True)
+    assert (two["outcome"], adapted["outcome"]) == ("tie", "right")
+    assert two["prompt"][-1]["content"] == "list one"
+    settings = [json.loads(two[f"{side}_settings"]) for side in ("left", "right")]
+    assert {each["temperature"] for each in settings} == {0.37, 1.13}
+    assert {each["max_new_tokens"] for each in settings} == {16}
+    assert {adapted["left_adapter"] is None, adapted["right_adapter"] is None} == {True, False}
+    assert (adapted["strength"], adapted["reasons"], adapted["comment"]) == ("clearly", ["more correct"], "the tone")
+    assert adapted["scores"] == [{"question": "tone", "side": "right", "value": "1"}]
+    assert two["rater"] != adapted["rater"]
+    told = "".join(entry["text"] for entry in before)
+    for each in settings:
+        assert str(each["seed"]) not in told, "a seed was on the network before the vote"
