@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass, replace
+from typing import cast
 
 from core.settings import on_zero_gpu
 
@@ -45,6 +46,7 @@ from backends.hub.disk_cache import DiskCache
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
 from backends.hub.repo_cards import RepoCards
+from backends.hub.visitors import ForCaller, is_open_to_strangers
 from backends.hub_client import install_timeouts
 from backends.identity import secret_of
 from backends.image.build import build_images
@@ -169,9 +171,19 @@ def build_services(settings: Settings) -> Services:
             settings.image_classifier_threshold,
         ),
     )
-    hub = HubModels(settings.endpoint, settings.token)
-    here = LocalModels((*chat.folders, *image_folders()))
-    seen = Catalog(hub, here, machine=machine, kept=DiskCache(settings.data_dir / "hub-cache"))
+    # A machine that strangers can reach has a token of its own for its start model; what they look at it asks for
+    # without one, and with theirs where they have signed in.
+    strangers = is_open_to_strangers(settings.host, settings.space_id)
+    hub = HubModels(settings.endpoint, False if strangers else settings.token)
+    # The cache of a Space holds what anybody fetched: only models in folders of their own are shown as here.
+    here = LocalModels((*chat.folders, *image_folders()), settings.data_dir / "no-cache" if settings.space_id else None)
+    seen = Catalog(
+        hub,
+        here,
+        machine=machine,
+        kept=DiskCache(settings.data_dir / "hub-cache"),
+        strangers=strangers,
+    )
     store = build_feedback(
         settings.data_dir,
         dataset=settings.dataset,
@@ -186,7 +198,7 @@ def build_services(settings: Settings) -> Services:
     secret = settings.secret or secret_of(settings.data_dir)
     return Services(
         access=build_access(settings, secret),
-        catalog=seen,
+        catalog=cast("HubCatalog", ForCaller(seen)),
         router=chat,
         store=store,
         secret=secret,
@@ -205,8 +217,8 @@ def build_services(settings: Settings) -> Services:
             hub=HubExports(token=settings.token, endpoint=settings.endpoint) if settings.dataset else None,
             destination=lambda view: f"{settings.dataset}-{view}",
         ),
-        details=Details(seen, hub, here),
-        repos=RepoCards(hub, token=settings.token),
+        details=cast("CardDetails", ForCaller(Details(seen, hub, here))),
+        repos=cast("RepoDetails", ForCaller(RepoCards(hub, token=False if strangers else settings.token))),
     )
 
 

@@ -27,7 +27,6 @@ element.addEventListener('click', (event) => {
   const asked = event.target.closest('[data-ask]');
   if (!asked) return;
   event.preventDefault();
-  asked.setAttribute('aria-busy', 'true');
   trigger('input', JSON.parse(asked.dataset.ask));
 });
 """

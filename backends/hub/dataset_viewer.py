@@ -76,20 +76,44 @@ def viewer_rows(session: HubSession, repo_id: str, config: str, split: str, unti
     described = [mapping_of(raw) or {} for raw in features]
     columns = [Column(str(each.get("name", "?"))[:200], type_of(each.get("type"))) for each in described]
     records = [mapping_of((mapping_of(raw) or {}).get("row")) or {} for raw in rows]
-    return preview_of(config, split, columns, records, SOURCE)
+    labels = {
+        str(each.get("name", "?"))[:200]: names
+        for each in described
+        if isinstance(names := (mapping_of(each.get("type")) or {}).get("names"), list)
+    }
+    return preview_of(config, split, columns, records, SOURCE, labels=labels)
 
 
 def preview_of(
-    config: str, split: str, columns: list[Column], records: list[dict[str, Any]], source: str, *notes: str
+    config: str,
+    split: str,
+    columns: list[Column],
+    records: list[dict[str, Any]],
+    source: str,
+    *notes: str,
+    labels: Mapping[str, list[Any]] | None = None,
 ) -> Preview:
-    """A preview that fits a page: the first rows and columns, long values cut, what is left out said."""
+    """A preview that fits a page: the first rows and columns, long values cut, what is left out said.
+
+    `labels` are the names of the classes of a column, in their order: rows hold their numbers.
+    """
     shown, said = columns[:MOST_COLUMNS], list(notes)
+    labels = labels or {}
     if len(columns) > MOST_COLUMNS:
         said.append(f"{len(columns):,} columns: the first {MOST_COLUMNS} are shown.")
-    rows = tuple(tuple(cell_of(row.get(each.name), each.type) for each in shown) for row in records[:MOST_PREVIEWED])
+    rows = tuple(
+        tuple(_named_cell(row.get(each.name), each.type, labels.get(each.name)) for each in shown)
+        for row in records[:MOST_PREVIEWED]
+    )
     if any("Audio" in each.type for each in shown):
         said.append("Sounds are not played here; each link opens one on the Hub.")
     return Preview(config, split, tuple(shown), rows, source, tuple(said), None if rows else "This split has no rows.")
+
+
+def _named_cell(value: object, kind: str, names: list[Any] | None) -> Cell:
+    if names and isinstance(value, int) and not isinstance(value, bool) and 0 <= value < len(names):
+        return Cell(f"{value} ({str(names[value])[:80]})")
+    return cell_of(value, kind)
 
 
 def cell_of(value: object, kind: str) -> Cell:

@@ -66,7 +66,7 @@ class TestDatasets:
         assert [(c.name, c.type) for c in parts.columns["default"]] == [("text", "string"), ("label", "ClassLabel(2)")]
         assert [(s.name, s.rows, s.bytes) for s in parts.splits] == [("train", 412, 48_210), ("test", 88, 9_870)]
         preview = details.rows(found, "default", "test")
-        assert [cell.text for cell in preview.rows[0]] == ["Ticket 0: the printer is on fire <again>.", "0"]
+        assert [cell.text for cell in preview.rows[0]] == ["Ticket 0: the printer is on fire <again>.", "0 (calm)"]
         assert not hub.sent("GET /datasets/*/resolve/*/data/*")
 
     def test_without_a_viewer_the_head_of_a_file_is_read_and_no_more(self, hub: HubServer, repos: Opener) -> None:
