@@ -80,6 +80,7 @@ from core.protocols import (
     RepoDetails,
 )
 from core.settings import Settings
+from core.space import missing
 from pages.battle import BattlePage
 from pages.capture import CapturePage
 from pages.card import CardPage
@@ -194,6 +195,13 @@ def build_services(settings: Settings) -> Services:
         consent=settings.consent,
         journal=settings.journal,
         space_id=settings.space_id,
+        warnings=missing(
+            settings.space_id,
+            settings.dataset,
+            token=bool(settings.token),
+            secret=bool(settings.secret),
+            sign_in=bool(settings.oauth or settings.auth),
+        ),
     )
     secret = settings.secret or secret_of(settings.data_dir)
     return Services(
@@ -408,6 +416,7 @@ def launch(
     launched = demo.launch(
         server_name=settings.host,
         server_port=settings.port or None,
+        share=settings.share,
         theme=theme(),
         css_paths=[STYLESHEET, CARD_STYLESHEET, CHAT_STYLESHEET],
         head=head(settings.endpoint),
