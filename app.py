@@ -185,6 +185,8 @@ def build_services(settings: Settings) -> Services:
         kept=DiskCache(settings.data_dir / "hub-cache"),
         strangers=strangers,
     )
+    catalog = cast("HubCatalog", ForCaller(seen))
+    chat.visitors = catalog
     store = build_feedback(
         settings.data_dir,
         dataset=settings.dataset,
@@ -206,7 +208,7 @@ def build_services(settings: Settings) -> Services:
     secret = settings.secret or secret_of(settings.data_dir)
     return Services(
         access=build_access(settings, secret),
-        catalog=cast("HubCatalog", ForCaller(seen)),
+        catalog=catalog,
         router=chat,
         store=store,
         secret=secret,

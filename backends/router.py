@@ -72,6 +72,8 @@ class Router:
         self.remote = remote
         self._no_remote = no_remote
         self.check = check
+        # Whom names that visitors give are looked up with; the start model's is the operator's own.
+        self.visitors: HubCatalog | None = None
 
     def start_model(self) -> ModelRef:
         """The model pinned at start. Asks the Hub only the first time a name without a commit is configured."""
@@ -117,7 +119,8 @@ class Router:
         for folder in self.folders:
             if folder.ref.repo_id == repo_id and revision in ("", folder.ref.revision):
                 return folder.ref
-        return self.catalog.resolve(repo_id, revision)
+        own = self._start.repo_id if isinstance(self._start, ModelRef) else self._start.partition("@")[0]
+        return (self.catalog if repo_id == own else self.visitors or self.catalog).resolve(repo_id, revision)
 
     def find_adapter(self, ref: ModelRef, text: str) -> ModelRef:
         """The model with the adapter that `repo_id[@revision]` names, pinned to its commit and checked against the model.

@@ -12,6 +12,7 @@ from components.card_tables import files_table, findings_list, metadata_table
 from components.numbers import age_since, bytes_of, short_count
 from components.results import license_cell
 from core.catalog import ModelCard
+from core.data_files import DEFAULT
 from core.languages import language_name
 from core.repo_cards import Cell, Column, DatasetParts, Linked, Paper, Preview, RepoCard, Split
 
@@ -134,12 +135,15 @@ def repo_facts(found: RepoCard, endpoint: str) -> str:
     )
 
 
-def dataset_code(found: RepoCard) -> str:
-    """Code that streams exactly this commit."""
+def dataset_code(found: RepoCard, config: str, split: str) -> str:
+    """Code that streams a split of exactly this commit."""
     card = found.card
+    named = "" if config == DEFAULT else f"{config!r}, ".replace("'", '"')
     code = (
         "from datasets import load_dataset\n\n"
-        f'rows = load_dataset("{card.repo_id}", split="train", revision="{card.revision}", streaming=True)\n'
+        f'rows = load_dataset("{card.repo_id}", {named}split="{split}",\n'
+        f'                    revision="{card.revision}",\n'
+        "                    streaming=True)\n"
         "print(next(iter(rows)))"
     )
     copy = f'<button class="pg-copy" data-copy="{escape(code, quote=True)}">Copy</button>'

@@ -67,7 +67,7 @@ class RepoPages:
             "",
             f'<h3 class="pg-said">What the author says</h3>{self._body(found)}',
             repo_facts(found, self.endpoint),
-            dataset_code(found) if is_data else "",
+            "",
             preview=preview_panel(None) if is_data else "",
             repo=Address("card", place.model, found.card.revision, kind=found.kind),
         )
@@ -75,7 +75,8 @@ class RepoPages:
             return
         parts = or_sentence(lambda: self.repos.parts(found))
         first = first_split(parts)
-        yield SAME._replace(tree=dataset_panel(parts), preview=preview_panel(None) if first else "")
+        code = dataset_code(found, *first) if first else ""
+        yield SAME._replace(tree=dataset_panel(parts), preview=preview_panel(None) if first else "", code=code)
         if first:
             rows = or_sentence(lambda: self.repos.rows(found, *first))
             yield SAME._replace(preview=preview_panel(rows, self.hosts))

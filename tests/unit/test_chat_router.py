@@ -53,6 +53,18 @@ def test_a_configured_model_is_resolved_once_and_for_all_starts(tmp_path: Path) 
     assert routed(tmp_path, "org/model@v2", Catalog(NEWER)).start_model() == NEWER
 
 
+def test_names_that_visitors_give_are_looked_up_as_they_may_see_them(tmp_path: Path) -> None:
+    """The operator's own private start model stays reachable; any other name is nobody's but the visitor's."""
+    own, theirs = Catalog(REF), Catalog(NEWER)
+    for start in (REF, "org/model", "org/model@main"):
+        routes = routed(tmp_path / str(start).replace("/", "-"), start, own)
+        routes.visitors = theirs  # type: ignore[assignment]
+        routes.pin("org/model@main")
+        routes.pin("operator/private")
+        assert own.asked.pop() == ("org/model", "main")
+        assert theirs.asked.pop() == ("operator/private", "")
+
+
 def test_a_full_commit_needs_no_hub(tmp_path: Path) -> None:
     catalog = Catalog(None)
     assert routed(tmp_path, f"org/model@{'c' * 40}", catalog).start_model().revision == "c" * 40
