@@ -313,8 +313,8 @@ def _share(env: Mapping[str, str], *, signed_in: bool, space_id: str | None) -> 
         )
     if not signed_in:
         raise UserInputError(
-            "SHARE=1 opens the page to everybody who comes by its address. Configure sign-in first (PROVING_AUTH; README.md, "
-            "Who may do what), or unset SHARE."
+            "SHARE=1 opens the page to everybody who comes by its address. Configure sign-in first (PROVING_AUTH; "
+            "docs/security.md, Who may do what), or unset SHARE."
         )
     return True
 
