@@ -9,7 +9,7 @@ import logging
 import os
 import signal
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from core.settings import on_zero_gpu
@@ -116,7 +116,7 @@ class Services:
     catalog: HubCatalog
     router: ChatRouter
     store: FeedbackStore
-    secret: str
+    secret: str = field(repr=False)
     endpoint: str
     local_models: tuple[str, ...] = ()
     images: ImageRouter | None = None

@@ -88,13 +88,16 @@ class _Guard:
                 detail = self._told(event, rule, call) if rule.action else ""
                 self._check(account, rule, detail)
                 call["inputs"] = self._as_seen(event, rule, call["inputs"], account)
-        with called_by(account):
+        with called_by(account) as notes:
             try:
                 result = await self._inner(**call)
             except Exception:
                 if rule.action:
                     self._access.write_down(account, rule.action, detail, "failed")
                 raise
+            finally:
+                for action, about in notes:
+                    self._access.write_down(account, action, detail_of((about,)))
         if rule.action and not result.get("is_generating"):
             self._access.write_down(account, rule.action, detail)
         return result

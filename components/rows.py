@@ -64,8 +64,13 @@ def outbox_panel(status: FeedbackStatus) -> str:
     return f'<p class="pg-lead">{sentence}</p><p class="pg-meta">{" · ".join(details)}</p>{error}{warnings}'
 
 
-def row_cards(found: FoundRows | Sequence[StoredRow], *, mine: str | None = None, empty: str = EMPTY) -> str:
-    """Rows newest first, one card each. `mine` is my own pseudonym: my rows can be changed and taken back."""
+def row_cards(
+    found: FoundRows | Sequence[StoredRow], *, mine: str | None = None, empty: str = EMPTY, curates: bool = False
+) -> str:
+    """Rows newest first, one card each. `mine` is my own pseudonym: my rows can be changed and taken back.
+
+    `curates`: those of others can be withdrawn.
+    """
     found = found if isinstance(found, FoundRows) else FoundRows(tuple(found))
     if not found.rows:
         return f'<div class="pg-empty">{empty}</div>'
@@ -73,7 +78,7 @@ def row_cards(found: FoundRows | Sequence[StoredRow], *, mine: str | None = None
     compared = {row.columns.get("comparison_id"): row for row in found.rows if row.config == "comparisons"}
     told = {row.columns.get("comparison_id") for row in found.rows if row.config in PREFERENCES} - {None}
     cards = "".join(
-        _card(row, compared.get(row.columns.get("comparison_id"), row), mine)
+        _card(row, compared.get(row.columns.get("comparison_id"), row), mine, curates)
         for row in found.rows
         if row.config != "comparisons" or row.columns.get("comparison_id") not in told or row.columns.get("derived")
     )
@@ -91,7 +96,7 @@ def marked_difference(text: str, other: str) -> str:
     return "".join(out) + ("…" if len(text) > MOST_SHOWN else "")
 
 
-def _card(row: StoredRow, votes_on: StoredRow, mine: str | None) -> str:
+def _card(row: StoredRow, votes_on: StoredRow, mine: str | None, curates: bool) -> str:
     values = row.columns
     by = code_of(str(values.get("rater") or ""))
     head = [
@@ -111,12 +116,20 @@ def _card(row: StoredRow, votes_on: StoredRow, mine: str | None) -> str:
     earlier = (
         f'<span class="pg-meta">after {before} earlier {"turn" if before == 1 else "turns"}</span> ' if before else ""
     )
-    actions = _actions(votes_on) if mine and by == mine else ""
+    actions = _actions(votes_on) if mine and by == mine else _withdrawal(row) if curates else ""
     return (
         f'<article class="pg-row" data-row="{escape(row.id)}" data-state="{row.state}"><header>'
         f"{escape(' · '.join(part for part in head if part))}</header>"
         f'<p class="pg-asked">{earlier}{prompt}</p><div class="pg-two">{_answers(row)}</div>{said}{actions}</article>'
     )
+
+
+def _withdrawal(row: StoredRow) -> str:
+    gone = (
+        f'<button type="button" class="pg-small" data-row="{escape(row.id)}" data-to="" '
+        'data-sure="Withdraw for its reviewer?">Withdraw</button>'
+    )
+    return f'<footer class="pg-row-actions"><span class="pg-gap"></span>{gone}</footer>'
 
 
 def _actions(row: StoredRow) -> str:

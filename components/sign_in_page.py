@@ -37,7 +37,8 @@ button.wide { width: 100%; } button.plain { background: none; color: var(--ink);
 form + .meta, .scroll + .meta { margin-top: 12px; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th { text-align: left; font-size: 12px; font-weight: 500; color: var(--meta); }
-th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: anywhere; }
+th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap; }
+td.what { white-space: normal; min-width: 220px; overflow-wrap: anywhere; }
 td.when { white-space: nowrap; font-variant-numeric: tabular-nums; color: var(--meta); } td.refused, td.failed { color: var(--red); }
 @media (max-width: 640px) { main { padding: 16px 12px; } section { padding: 16px; } }
 """
@@ -125,7 +126,7 @@ def audit(entries: Sequence[Entry], *, more: int = 0) -> str:
     """The audit log as a table, the newest first."""
     rows = "".join(
         f'<tr><td class="when">{escape(entry.at[:19].replace("T", " "))}</td><td>{escape(entry.who)}</td>'
-        f"<td>{escape(entry.role)}</td><td>{escape(entry.action)}</td><td>{escape(entry.detail)}</td>"
+        f'<td>{escape(entry.role)}</td><td>{escape(entry.action)}</td><td class="what">{escape(entry.detail)}</td>'
         f'<td class="{escape(entry.outcome)}">{escape(entry.outcome)}</td></tr>'
         for entry in entries
     )

@@ -19,7 +19,7 @@ fetch('account/me', {headers: {accept: 'application/json'}}).then((reply) => rep
   } else return;
   // In the Hub's frame the browser keeps no cookie of ours: sign in, and stay, in a tab of its own.
   if (window.parent !== window) { link.target = '_blank'; link.rel = 'noopener'; }
-  link.className = 'pg-who-link';
+  link.className = 'pg-tag';
   place.replaceChildren(link);
 }).catch(() => {});
 """

@@ -11,6 +11,7 @@ import gradio as gr
 
 from components.errors import shown_to_user
 from components.rows import EMPTY, NONE_OF_MINE, NOT_FOUND, ON_LOAD, outbox_panel, row_cards
+from core.caller import curates, note
 from core.dataset import COLUMNS
 from core.errors import UserInputError
 from core.feedback import RowQuery, StoredRow
@@ -207,7 +208,7 @@ class FeedbackPage:
             filtered = bool(query.config or query.text.strip())
             empty = NOT_FOUND if filtered else NONE_OF_MINE if mine else EMPTY
             more = gr.Button(visible=found.more and limit < MOST_SHOWN)
-            return row_cards(found, mine=me, empty=empty), more
+            return row_cards(found, mine=me, empty=empty, curates=curates()), more
 
     def filter(self, whose: str, config: str, search: str, visitor: str) -> tuple[Any, ...]:
         """Another filter starts at the newest rows again."""
@@ -281,8 +282,14 @@ class FeedbackPage:
         row = self.store.row(row_id)
         if row is None:
             raise UserInputError("This row was changed or taken back already. The list shows what stands.")
-        if me is None or code_of(str(row.columns.get("rater") or "")) != me:
-            raise UserInputError("Only whoever gave this vote can change it or take it back.")
+        by = str(row.columns.get("rater") or "")
+        if me is None or code_of(by) != me:
+            if to or not curates():
+                raise UserInputError("Only whoever gave this vote can change it or take it back.")
+            for one in self._related(row, code_of(by)):
+                self.store.withdraw(one.id)
+            note("withdrew a row of somebody else", f"{row.id} of {code_of(by) or 'nobody named'}")
+            return "Withdrawn for its reviewer, and written down. It leaves the dataset with the next upload."
         related = self._related(row, me)
         if not to:
             for one in related:

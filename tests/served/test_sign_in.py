@@ -294,3 +294,27 @@ def test_the_audit_log_says_who_did_what_and_only_an_admin_reads_it(url: str, ru
         page = admin.get("account/audit", headers={"Accept": "text/html"}).text
         assert "signed in" in page
         assert PASSWORD not in page
+
+
+def test_a_curator_withdraws_for_others_and_it_is_written_down(tmp_path: Path) -> None:
+    from core.caller import called_by
+    from core.errors import UserInputError
+    from pages.feedback import FeedbackPage
+    from tests.unit.test_export import rated
+
+    rules, store = access(tmp_path), FakeStore()
+    [row_id] = store.save([rated("a question", "an answer", True, rater="r-0123456789abcdef")]).ids
+    page = FeedbackPage(store, "salt")
+    for user in ("rita", ""):
+        account = access_of(rules, user) if user else rules.anonymous("10.0.0.1")
+        with called_by(account) as notes, pytest.raises(UserInputError, match="Only whoever gave this vote"):
+            page.revise(row_id, "", rules.visitor(account, "some-browsers-visitor"))
+        assert notes == []
+    cora = access_of(rules, "cora")
+    with called_by(cora) as notes:
+        assert 'data-sure="Withdraw for its reviewer?"' in page.rows("all", "", "", rules.visitor(cora, ""))[0]
+        with pytest.raises(UserInputError, match="Only whoever gave this vote"):
+            page.revise(row_id, "left", rules.visitor(cora, ""))
+        assert "Withdrawn for its reviewer" in page.revise(row_id, "", rules.visitor(cora, ""))
+    assert notes == [("withdrew a row of somebody else", f"{row_id} of r-0123456789abcdef")]
+    assert store.row(row_id) is None
