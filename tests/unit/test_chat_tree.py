@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
 
+from backends.pins import PinBook
+from backends.router import Router
 from components.access import OF_ACCOUNT
 from components.chat_panels import bar
 from components.transcript import shown_messages
@@ -17,7 +21,8 @@ from core.conversation import Conversation
 from core.dataset import PreferenceRow, RatingRow
 from core.presets import DEFAULTS
 from pages.chat import ChatPage, Update
-from tests.fakes import OTHER, REF, FakeRouter, FakeStore
+from tests.fakes import OTHER, REF, FakeCatalog, FakeRouter, FakeStore
+from tests.scripted_engine import ScriptedChat
 
 SETTINGS = (0.7, 0.95, 64, None)
 
@@ -331,23 +336,44 @@ def test_incognito_tells_nobody() -> None:
     assert not any(isinstance(update.keep, str) for update in updates)
 
 
-def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end() -> None:
-    router = FakeRouter(lambda messages, settings: ["one ", "two ", "three"])
-    made = page(router)
+def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end(tmp_path: Path) -> None:
+    steps = threading.Semaphore(1)
+    engine = ScriptedChat(["one ", "two ", "three"], pace=lambda: steps.acquire() and None)
+    pins = PinBook(tmp_path / "pins.json")
+    made = page(Router((engine,), catalog=FakeCatalog(), pins=pins, start=REF))  # type: ignore[arg-type]
     stream = made.send("go", *given(Conversation()))
     record: dict[str, Any] = {}
     for update in stream:
         if isinstance(update.keep, str):
             record = json.loads(update.keep)
-        if update.chatbot and "one" in str(update.chatbot):
+        if isinstance(update.chatbot, list) and "one" in str(update.chatbot):
             break
+    # The page is gone, the answer is not.
     stream.close()
     text = json.dumps({"format": "proving-ground/conversation", **record["head"], "turns": record["turns"]})
-    back = list(made.kept.open(event("resume", record=text, reloaded=True), *given(Conversation())))
-    assert contents(back[-1].conversation) == ["go", "one two three"]
-    # A page that was not reloaded opens nothing that is over.
-    other = list(made.kept.open(event("resume", record=text, reloaded=False), *given(Conversation())))
-    assert len(other) == 1
+    back = made.kept.open(event("resume", record=text, reloaded=False), *given(Conversation()))
+    updates = [next(back), next(back)]
+    assert isinstance(updates[-1].running, str)
+    steps.release(5)
+    updates += list(back)
+    assert contents(updates[-1].conversation) == ["go", "one two three"]
+    assert len(engine.asked) == 1
+    # A page that was not reloaded opens nothing that is over; one that was shows it as it ended.
+    assert len(list(made.kept.open(event("resume", record=text), *given(Conversation())))) == 1
+    again_ = list(made.kept.open(event("resume", record=text, reloaded=True), *given(Conversation())))
+    assert contents(again_[-1].conversation) == ["go", "one two three"]
+
+
+def test_an_answer_that_is_gone_says_how_to_get_another() -> None:
+    made = page(Cut("one"))
+    record: dict[str, Any] = {}
+    for update in made.send("go", *given(Conversation())):
+        if isinstance(update.keep, str) and not record:
+            record = json.loads(update.keep)
+    text = json.dumps({"format": "proving-ground/conversation", **record["head"], "turns": record["turns"]})
+    back = list(page().kept.open(event("resume", record=text, reloaded=True), *given(Conversation())))[-1]
+    assert contents(back.conversation) == ["go"]
+    assert "Regenerate asks again" in back.status
 
 
 def test_an_export_of_nothing_and_a_wrong_import_say_so() -> None:

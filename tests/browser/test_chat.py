@@ -1,0 +1,285 @@
+"""A conversation in two real browsers: branched, continued, judged, kept, and found again in the middle of an answer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from backends.feedback.build import build_feedback
+from backends.pins import PinBook
+from backends.router import Router
+from core.chat import GenerationSettings, Message
+from tests.fakes import REF, FakeCatalog, services
+from tests.scripted_engine import ScriptedChat
+from tests.serving import served, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+EXACT = "  \tAn answer,\n\n    code\tstays  \n🙂 <b>&amp; "
+
+
+class Engine:
+    """Says a numbered answer to each question; the one to “hold” stops after its first words until it is let go."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.count = 0
+        self.holds = False
+        self.asked: list[tuple[Message, ...]] = []
+
+    def script(self, messages: tuple[Message, ...], settings: GenerationSettings) -> Sequence[str]:
+        self.asked.append(messages)
+        last = messages[-1]
+        if last.role == "assistant":
+            return ["and this", " is its end."]
+        self.count += 1
+        if "exact" in last.content:
+            return [EXACT]
+        if "hold" in last.content:
+            self.holds = True
+            return ["held words ", "and the rest."]
+        self.holds = False
+        return [f"answer {self.count} to {last.content}"]
+
+    def pace(self) -> None:
+        # The first words come at once; then the test says when.
+        if self.holds and self.begun:
+            self.go_on.wait(300)
+        self.begun = not self.begun if self.holds else False
+
+    begun = False
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("chat")
+
+
+@pytest.fixture(scope="module")
+def url(folder: Path, engine: Engine) -> Iterator[str]:
+    router = Router(
+        (ScriptedChat(engine.script, pace=engine.pace, orphan_seconds=600),),
+        catalog=FakeCatalog(),
+        pins=PinBook(folder / "pins.json"),
+        start=REF,
+    )
+    store = build_feedback(folder, dataset="", token=None, endpoint="http://127.0.0.1:9")
+    try:
+        with served(replace(services(), router=router, store=store), folder / "served") as address:
+            yield address
+    finally:
+        store.close()
+
+
+def opened(page: Page, url: str) -> None:
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#chip summary")).to_contain_text("tiny-model")
+
+
+def send(page: Page, text: str, answers: int) -> None:
+    page.locator("#chat-text textarea").fill(text)
+    page.locator("#send").click()
+    expect(page.locator("#chatbot .pg-figures [data-copy]")).to_have_count(answers)
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).last.click()
+
+
+def pairs(folder: Path) -> list[dict[str, object]]:
+    """Every preference row that is in the dataset by now."""
+    from datasets import load_dataset
+
+    shards = list((folder / "dataset" / "data" / "preferences").glob("*.parquet"))
+    if not shards:
+        return []
+    files = [str(shard) for shard in shards]
+    return list(
+        load_dataset("parquet", data_files=files, split="train", cache_dir=str(folder / "cache" / str(len(files))))
+    )
+
+
+def test_a_conversation_branches_and_every_branch_is_there_by_keyboard(page: Page, url: str, engine: Engine) -> None:
+    opened(page, url)
+    send(page, "first", 1)
+    page.locator("#regenerate").click()
+    expect(page.locator("#chatbot .pg-siblings")).to_contain_text("2/2")
+    send(page, "deeper", 2)
+    # Back to the first answer, and on to the second with all that is under it, without a mouse.
+    page.get_by_role("button", name="Previous answer").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#chatbot .pg-siblings")).to_contain_text("1/2")
+    expect(page.locator("#chatbot")).not_to_contain_text("deeper")
+    expect(page.get_by_role("button", name="Next answer")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#chatbot")).to_contain_text("to deeper")
+    # An edit of my own message is a branch too, and undo leads back.
+    page.locator('#chatbot button[aria-label="Edit"]').first.click()
+    page.locator("#chatbot textarea").first.fill("first, reworded")
+    page.locator('#chatbot button[title="Submit"], #chatbot button[aria-label="Submit"]').first.click()
+    expect(page.locator("#chatbot")).to_contain_text("to first, reworded")
+    expect(page.get_by_role("group", name="wording 2 of 2")).to_be_visible()
+    page.locator("#chat-desk").get_by_role("button", name="One step back").click()
+    expect(page.locator("#chatbot")).to_contain_text("to deeper")
+    page.locator("#chat-desk").get_by_role("button", name="The step that was undone").click()
+    expect(page.locator("#chatbot")).to_contain_text("to first, reworded")
+
+
+def test_an_answer_goes_on_and_is_begun_by_hand(page: Page, url: str, engine: Engine) -> None:
+    opened(page, url)
+    page.locator("#chat-desk").get_by_role("button", name="Write the first words").click()
+    expect(page.locator(".pg-panel textarea")).to_be_focused()
+    page.locator(".pg-panel textarea").fill("  Sure,\n")
+    page.locator("#chat-text textarea").fill("begin")
+    page.locator(".pg-panel .pg-go").click()
+    expect(page.locator("#chatbot .pg-figures")).to_contain_text("begun by hand")
+    assert engine.asked[-1] == (Message("user", "begin"), Message("assistant", "  Sure,\n"))
+    page.locator("#chat-desk").get_by_role("button", name="Go on with this answer").click()
+    expect(page.locator("#chatbot")).to_contain_text("its end.and this is its end.")
+    assert engine.asked[-1][-1] == Message("assistant", "  Sure,\nand this is its end.")
+    expect(page.locator("#chatbot .pg-figures")).to_have_count(1)
+
+
+def test_an_edit_is_preferred_over_the_answer_and_trains(page: Page, url: str, folder: Path) -> None:
+    opened(page, url)
+    send(page, "exact", 1)
+    press(page, "Edit answer")
+    # What is edited is the record, not what was rendered.
+    expect(page.locator(".pg-panel textarea")).to_have_value(EXACT)
+    page.locator(".pg-panel textarea").fill(EXACT + "better")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#chat-status")).to_contain_text("Saved.")
+    expect(page.locator(".pg-panel mark").first).to_contain_text("better")
+    # Why, in the same panel: the row is replaced, not doubled.
+    page.locator(".pg-chip-box").filter(has_text="Clear").click()
+    page.locator('.pg-panel textarea[name="comment"]').fill("it is whole")
+    page.locator(".pg-panel .pg-go").click()
+    expect(page.locator(".pg-panel")).to_have_count(0)
+    expect(page.locator("#chatbot .pg-figures")).to_contain_text("Preferred")
+
+    def found() -> dict[str, object] | None:
+        mine = [row for row in pairs(folder) if row["comment"] == "it is whole"]
+        return mine[0] if mine else None
+
+    wait_until(lambda: found() is not None, 120, "the pair is not in the dataset")
+    row = found()
+    assert row is not None
+    assert row["prompt"] == [{"role": "user", "content": "exact"}]
+    assert row["chosen"] == [{"role": "assistant", "content": EXACT + "better"}]
+    assert row["rejected"] == [{"role": "assistant", "content": EXACT}]
+    assert (row["source"], row["chosen_model"], row["rejected_revision"]) == ("edit", None, REF.revision)
+    assert row["reasons"] == ["Clear"]
+    assert len([one for one in pairs(folder) if one["rejected"] == row["rejected"]]) == 1
+
+
+def test_a_reload_and_a_second_tab_see_the_running_answer_end(page: Page, url: str, engine: Engine) -> None:
+    engine.go_on.clear()
+    opened(page, url)
+    page.locator("#chat-text textarea").fill("hold it")
+    page.locator("#send").click()
+    expect(page.locator("#chatbot")).to_contain_text("held words")
+    asked = len(engine.asked)
+    page.reload()
+    expect(page.locator("#chatbot")).to_contain_text("held words")
+    expect(page.locator("#stop")).to_be_visible()
+    other = page.context.new_page()
+    opened(other, url)
+    expect(other.locator("#chatbot")).to_contain_text("held words")
+    engine.go_on.set()
+    for each in (page, other):
+        expect(each.locator("#chatbot")).to_contain_text("held words and the rest.")
+        expect(each.locator("#chatbot .pg-figures")).to_have_count(1)
+    assert len(engine.asked) == asked
+    other.close()
+    # And what is over is there after another reload, ready to go on.
+    page.reload()
+    expect(page.locator("#chatbot .pg-figures")).to_have_count(1)
+    send(page, "and then", 2)
+    assert [message.content for message in engine.asked[-1]] == ["hold it", "held words and the rest.", "and then"]
+
+
+def kept(page: Page) -> None:
+    """The list, unfolded."""
+    if not page.locator(".pg-kept[open]").count():
+        page.locator(".pg-kept > summary").click()
+
+
+def test_conversations_are_kept_found_renamed_exported_imported_and_deleted(
+    page: Page, url: str, browser: Browser, tmp_path: Path
+) -> None:
+    opened(page, url)
+    send(page, "about cats", 1)
+    press(page, "Clear")
+    expect(page.locator("#chatbot .pg-figures")).to_have_count(0)
+    send(page, "about dogs", 1)
+    kept(page)
+    rows = page.locator(".pg-kept-list li")
+    expect(rows).to_have_count(2)
+    page.get_by_label("Search conversations").fill("CATS")
+    expect(rows).to_have_count(1)
+    page.get_by_role("button", name="Rename: about cats").click()
+    page.get_by_label("New title").fill("Felines")
+    page.keyboard.press("Enter")
+    page.get_by_label("Search conversations").fill("")
+    page.get_by_role("button", name="Open: Felines").click()
+    expect(page.locator("#chatbot")).to_contain_text("to about cats")
+    with page.expect_download() as download:
+        page.locator('[data-export="json"]').click()
+    file = tmp_path / "felines.json"
+    download.value.save_as(file)
+    assert json.loads(file.read_text())["title"] == "Felines"
+    page.get_by_role("button", name="Delete: about dogs").click()
+    page.get_by_role("button", name="Delete: about dogs").click()
+    expect(rows).to_have_count(1)
+    # Somebody else's browser shows none of it, until they are given the file.
+    context = browser.new_context(viewport={"width": 390, "height": 844})
+    phone = context.new_page()
+    opened(phone, url)
+    kept(phone)
+    expect(phone.locator(".pg-kept-none")).to_contain_text("Nothing is kept yet")
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text('[{"role": "assistant", "content": "x"}]')
+    large = tmp_path / "large.json"
+    large.write_bytes(b" " * 50_000_000)
+    phone.locator('.pg-kept input[type="file"]').set_input_files(wrong)
+    expect(phone.get_by_text("Message 1 of the file has the role assistant")).to_be_visible()
+    phone.locator('.pg-kept input[type="file"]').set_input_files(large)
+    expect(phone.locator(".pg-kept-said")).to_contain_text("50 MB")
+    phone.locator('.pg-kept input[type="file"]').set_input_files(file)
+    expect(phone.locator("#chatbot")).to_contain_text("to about cats")
+    context.close()
+
+
+def test_a_link_opens_the_chat_as_it_was_set_up_and_locked(page: Page, url: str, engine: Engine) -> None:
+    opened(page, url)
+    page.get_by_role("button", name="Task").click()
+    page.locator("#chat-tasks select").select_option("Summarise a ticket")
+    expect(page.locator('.pg-panel textarea[name="field:Ticket"]')).to_be_focused()
+    page.locator("#chat-text textarea").fill("a first message")
+    page.locator('.pg-tasks [name="locked"]').check()
+    page.locator(".pg-tasks [data-share]").click()
+    expect(page.locator(".pg-kept-said")).to_contain_text("clipboard")
+    link = str(page.evaluate("navigator.clipboard.readText()"))
+    page.goto("about:blank")
+    page.goto(link)
+    expect(page.locator("#chat-text textarea")).to_have_value("a first message")
+    page.get_by_role("button", name="System prompt").click()
+    expect(page.locator("#chat-system textarea")).to_be_disabled()
+    page.locator('.pg-panel textarea[name="field:Ticket"]').fill("  {x} My parcel\tis late.")
+    page.locator(".pg-panel .pg-go").click()
+    expect(page.locator("#chatbot .pg-figures")).to_have_count(1)
+    assert engine.asked[-1][-1].content.endswith("\n\n  {x} My parcel\tis late.")
+    assert engine.asked[-1][0].content.startswith("You summarise support tickets")
+    # The draft was not what was sent.
+    expect(page.locator("#chat-text textarea")).to_have_value("a first message")
