@@ -80,15 +80,16 @@ def traffic(page: Page, since: int) -> list[dict[str, str]]:
 
 
 def messages(found: list[dict[str, str]]) -> list[tuple[str, Any]]:
-    """The stream's messages with what they put on the screen; not their ids, nor how long things took on the server."""
-    read = []
+    """What the battle's stream puts on the screen, message by message; not its id, nor how long things took on the server."""
+    read: dict[str, list[tuple[str, Any]]] = {}
     for entry in found:
         for line in entry["text"].splitlines() if entry["way"] == "in" else ():
             if line.startswith("data: "):
                 told = json.loads(line.removeprefix("data: "))
                 if told.get("msg") in ("process_generating", "process_completed"):
-                    read.append((told["msg"], told["output"].get("data")))
-    return read
+                    read.setdefault(told["event_id"], []).append((told["msg"], told["output"].get("data")))
+    # Other parts of the page have streams of their own.
+    return max(read.values(), key=len)
 
 
 def compare_mode(page: Page, url: str) -> None:
