@@ -64,21 +64,14 @@ from components.policy import WithPolicy
 from components.theme import CARD_STYLESHEET, CHAT_STYLESHEET, STYLESHEET, head, theme
 from components.who import who
 from core.address import IMAGE_MODES, Address
+from core.chat_protocols import ChatRouter, RemoteModels
 from core.conversations import ConversationStore
 from core.errors import AppError
 from core.evidence import Evidence
+from core.feedback_protocols import FeedbackStore
+from core.hub_protocols import CardDetails, HubCatalog, LocalCache, RepoDetails
+from core.image_protocols import ImageRouter, PictureStore
 from core.origins import is_loopback
-from core.protocols import (
-    CardDetails,
-    ChatRouter,
-    FeedbackStore,
-    HubCatalog,
-    ImageRouter,
-    LocalCache,
-    PictureStore,
-    RemoteModels,
-    RepoDetails,
-)
 from core.settings import Settings
 from core.space import missing
 from pages.battle import BattlePage

@@ -22,8 +22,9 @@ from backends.safety.build import TextSafetySettings, build_text_safety
 from backends.safety.checked import CheckedAnswer, checked_prompt
 from core.catalog import LocalFolder
 from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress, WeightsOffer
+from core.chat_protocols import AdaptedChat, Answer, ChatBackend, ChatRequest, MeteredChat, RemoteModels
 from core.errors import HubError, NoBackend
-from core.protocols import AdaptedChat, Answer, ChatBackend, ChatRequest, HubCatalog, MeteredChat, RemoteModels
+from core.hub_protocols import HubCatalog
 from core.refs import COMMIT, HELD, PLUS, ModelRef, remote_name, split_model
 from core.text_safety import NOTHING_CHECKS, TextCheck, TextVerdict
 
@@ -41,7 +42,7 @@ class RemoteEngine(ChatBackend, RemoteModels, Protocol):
 
 
 class Router:
-    """Implements `core.protocols.ChatRouter`."""
+    """Implements `core.chat_protocols.ChatRouter`."""
 
     def __init__(
         self,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from core.image_protocols import Drawing
 from core.images import Picture
-from core.protocols import Drawing
 
 MOST_EASELS = 500
 MOST_PICTURES = 60

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from core.protocols import Drawing
+from core.image_protocols import Drawing
 
 
 @dataclass(eq=False)

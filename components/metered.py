@@ -9,9 +9,10 @@ from typing import Any, TypeVar, cast
 from components.access import Access
 from core.caller import caller
 from core.chat import Delta, GenerationSettings, LoadPlan, Message, Progress
+from core.chat_protocols import Answer, ChatRequest, ChatRouter
 from core.errors import NotAllowed
+from core.image_protocols import Drawing, ImageRouter
 from core.images import Adapter, ImageSettings, Step
-from core.protocols import Answer, ChatRequest, ChatRouter, Drawing, ImageRouter
 from core.refs import ModelRef
 from core.roles import Account, Role, refusal
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from uuid import uuid4
 
 from core.chat import Reply
+from core.chat_protocols import Answer
 from core.conversation import Conversation
-from core.protocols import Answer
 
 LAST_WORDS_SECONDS = 1.0
 MOST_REMEMBERED = 512

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from components.pace import INTERVAL
+from core.chat_protocols import Answer
 from core.errors import AppError
 from core.lockstep import released
-from core.protocols import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from core.comparison import OUTCOMES, Strength, Vote
 from core.dataset import Row
 from core.errors import UserInputError
 from core.feedback import saved_sentence
+from core.feedback_protocols import FeedbackStore
 from core.identity import pseudonym
-from core.protocols import FeedbackStore
 from core.rubric import Score
 from pages.shared import waiting_badge
 

@@ -19,14 +19,15 @@ from components.transcript import shown_messages, thumbs
 from core import __version__
 from core.candidates import BASE, DEFAULT, Candidate
 from core.chat import Message, Reply, check_messages
+from core.chat_protocols import ChatRouter
 from core.comparison import field_rows_of, outcomes_of
 from core.conversation import Conversation
 from core.errors import AppError, PromptRefused, UserInputError
+from core.feedback_protocols import FeedbackStore
 from core.identity import now
 from core.leaks import gives_itself_away
 from core.lockstep import stride
 from core.prompt_list import read_prompts
-from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from core.rubric import Rubric, checked_reasons, checked_scores

@@ -16,10 +16,11 @@ from components.contender_sheet import contenders
 from components.errors import shown_to_user
 from components.numbers import bytes_of
 from core.candidates import BASE, DEFAULT, Candidate, Choice, read_setup
+from core.chat_protocols import ChatRouter
 from core.errors import AppError, UserInputError
 from core.feedback import RowQuery
+from core.feedback_protocols import FeedbackStore
 from core.pool import least_compared
-from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
 
 PINNED_NAME, BASE_NAME = "The pinned model", "The pinned model without its adapter"

@@ -17,9 +17,10 @@ from core.conversation import Conversation
 from core.dataset import Contender, Row
 from core.errors import AppError, UserInputError
 from core.feedback import saved_sentence
+from core.feedback_protocols import FeedbackStore
 from core.gallery import GalleryQuery
 from core.identity import owner_of, pseudonym
-from core.protocols import FeedbackStore, PictureStore
+from core.image_protocols import PictureStore
 from core.recipe import Recipe
 from core.refs import shown
 from pages.chat import ChatView

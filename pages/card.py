@@ -19,9 +19,11 @@ from core.address import Address, split_card
 from core.card_checks import text_unread
 from core.card_parts import Children, Sized
 from core.catalog import ModelCard
+from core.chat_protocols import ChatRouter
 from core.errors import AppError, UserInputError
+from core.hub_protocols import CardDetails, HubCatalog, RepoDetails
+from core.image_protocols import ImageRouter
 from core.lineage import parents_of
-from core.protocols import CardDetails, ChatRouter, HubCatalog, ImageRouter, RepoDetails
 from core.refs import ModelRef
 from core.report import report_of
 from pages.card_api import CardApi, opened, rendered

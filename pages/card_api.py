@@ -12,7 +12,7 @@ from core.arguments import check_types
 from core.catalog import ModelCard
 from core.citation import citation_of
 from core.errors import UserInputError
-from core.protocols import CardDetails, HubCatalog
+from core.hub_protocols import CardDetails, HubCatalog
 from core.refs import split_model
 from core.repo_cards import check_kind
 from pages.card_kinds import RepoPages

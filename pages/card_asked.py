@@ -19,7 +19,7 @@ from components.fact_sheet import fact_sheet
 from core.card_parts import History
 from core.catalog import ModelCard
 from core.errors import AppError, UserInputError
-from core.protocols import CardDetails
+from core.hub_protocols import CardDetails
 from core.refs import ModelRef, check_repo_id, check_revision
 from core.repo_cards import check_kind
 from core.weights import file_format

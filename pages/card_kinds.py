@@ -27,7 +27,7 @@ from components.repo_panels import (
 )
 from core.address import Address
 from core.errors import AppError, UserInputError
-from core.protocols import RepoDetails
+from core.hub_protocols import RepoDetails
 from core.refs import shown
 from core.repo_cards import DatasetParts, Preview, RepoCard, check_repo_kind
 from pages.card_layout import SAME, Shown

@@ -13,11 +13,11 @@ from core.card_parts import Changed, Children, Lineage, Sized, Template
 from core.catalog import ModelCard
 from core.errors import AppError
 from core.evaluations import checks_of, evaluations_of, is_known
+from core.hub_protocols import CardDetails
 from core.licenses import license_of
 from core.lineage import parents_of
 from core.model_facts import facts_of
 from core.origin_checks import FEW_DOWNLOADS, successor_of
-from core.protocols import CardDetails
 from core.refs import ModelRef
 from core.report import Known, Report, report_of
 from core.snippets import snippets_of

@@ -12,8 +12,10 @@ from components.errors import shown_to_user
 from components.numbers import bytes_of
 from components.progress import progress_line
 from core.address import Address
+from core.chat_protocols import ChatRouter
 from core.errors import AppError, UserInputError
-from core.protocols import ChatRouter, HubCatalog, ImageRouter
+from core.hub_protocols import HubCatalog
+from core.image_protocols import ImageRouter
 from core.refs import ModelRef
 
 

@@ -13,10 +13,11 @@ from components.chat_panels import bar
 from components.errors import shown_to_user
 from components.transcript import turn_at
 from core.chat import GenerationSettings, check_messages
+from core.chat_protocols import ChatRouter
 from core.conversation import Conversation
 from core.conversations import ConversationStore
 from core.errors import AppError, UserInputError
-from core.protocols import ChatRouter, FeedbackStore
+from core.feedback_protocols import FeedbackStore
 from core.refs import ModelRef
 from pages.chat_judge import Judging
 from pages.chat_keeping import Keeper, told

@@ -12,8 +12,8 @@ import gradio as gr
 from components.errors import shown_to_user
 from components.numbers import bytes_of
 from components.progress import progress_line
+from core.chat_protocols import ChatRouter
 from core.errors import AppError
-from core.protocols import ChatRouter
 from core.refs import ModelRef
 from pages.shared import Shared
 

@@ -11,8 +11,8 @@ from components.errors import shown_to_user
 from components.pace import paced
 from core.arguments import check_types
 from core.chat import GenerationSettings, Message, Reply, check_messages, check_settings, messages_from
+from core.chat_protocols import ChatRouter
 from core.errors import UserInputError
-from core.protocols import ChatRouter
 
 
 class ChatApi:

@@ -9,9 +9,9 @@ from components.ratings import Ratings
 from core.conversation import Conversation, Preferred, Turn
 from core.errors import UserInputError
 from core.feedback import saved_sentence
+from core.feedback_protocols import FeedbackStore
 from core.identity import code_of, pseudonym
 from core.preferring import preference_of, rating_of, rivals
-from core.protocols import FeedbackStore
 from pages.shared import waiting_badge
 
 TAKEN_BACK = "Preference taken back."

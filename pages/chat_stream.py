@@ -15,10 +15,10 @@ from components.ratings import Ratings
 from components.runs import Run, Runs
 from components.transcript import shown_messages, thumbs
 from core.chat import Capabilities, GenerationSettings, Message, Reply, check_messages, check_settings
+from core.chat_protocols import ChatRouter
 from core.conversation import Conversation
 from core.errors import AppError, BackendError, UserInputError
 from core.presets import Preset
-from core.protocols import ChatRouter
 from core.refs import ModelRef
 from pages.chat_keeping import Keeper
 

@@ -10,8 +10,8 @@ import gradio as gr
 
 from components.errors import shown_to_user
 from core.errors import UserInputError
+from core.feedback_protocols import FeedbackStore
 from core.identity import pseudonym
-from core.protocols import FeedbackStore
 from pages.shared import Shared
 
 

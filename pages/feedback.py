@@ -15,8 +15,8 @@ from core.caller import curates, note
 from core.dataset import COLUMNS
 from core.errors import UserInputError
 from core.feedback import RowQuery, StoredRow
+from core.feedback_protocols import FeedbackStore
 from core.identity import MOST_NAME, code_of, pseudonym
-from core.protocols import FeedbackStore
 from core.revision import changed, choices
 from pages.shared import Shared, waiting_badge
 

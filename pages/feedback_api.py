@@ -9,9 +9,10 @@ from components.api import expose
 from components.errors import shown_to_user
 from core.arguments import check_types
 from core.capture import messages_of, pair_row, provenance_of
+from core.chat_protocols import ChatRouter
 from core.dataset import Contender, PreferenceRow, RatingRow
 from core.errors import UserInputError
-from core.protocols import ChatRouter, FeedbackStore
+from core.feedback_protocols import FeedbackStore
 
 
 class FeedbackApi:

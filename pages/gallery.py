@@ -14,8 +14,8 @@ from components.pictures import recipe_table
 from core.errors import AppError, UserInputError
 from core.gallery import GalleryQuery, KeptPicture
 from core.identity import owner_of
+from core.image_protocols import PictureStore
 from core.images import Picture
-from core.protocols import PictureStore
 from pages.images import ImagesView
 from pages.shared import Shared
 

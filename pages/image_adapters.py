@@ -12,6 +12,7 @@ import gradio as gr
 from components.errors import shown_to_user
 from components.progress import progress_line
 from core.errors import UserInputError
+from core.image_protocols import ImageRouter
 from core.images import (
     MOST_CONTROL_SCALE,
     Adapter,
@@ -21,7 +22,6 @@ from core.images import (
     ImageSettings,
     Lora,
 )
-from core.protocols import ImageRouter
 from core.recipe import Recipe
 from core.refs import ModelRef
 from pages.image_source import Source

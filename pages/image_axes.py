@@ -12,8 +12,8 @@ from components.errors import shown_to_user
 from core.axes import AXIS_NAMES, Axis, Names, read_axis, split_values
 from core.errors import UserInputError
 from core.grid import LETTERS, GridPlan, plan_of
+from core.image_protocols import ImageRouter
 from core.images import ImageSettings, Lora
-from core.protocols import ImageRouter
 from core.refs import ModelRef
 from pages.image_controls import Controls, settings_of
 from pages.images import ImagesPage

@@ -17,9 +17,10 @@ from components.progress import progress_line
 from core import __version__
 from core.comparison import Outcome, picture_rows_of
 from core.errors import UserInputError
+from core.feedback_protocols import FeedbackStore
 from core.identity import now
+from core.image_protocols import Drawing, ImageRouter
 from core.images import ImageSettings, Picture
-from core.protocols import Drawing, FeedbackStore, ImageRouter
 from pages.ballot import cast
 from pages.image_contenders import ContendersPanel, ContendersView
 from pages.images import ImagesView, Keep, nothing_kept

@@ -15,9 +15,9 @@ from core import __version__
 from core.comparison import PictureComparison, Vote, picture_rows_of
 from core.dataset import Row
 from core.feedback import saved_sentence
+from core.feedback_protocols import FeedbackStore
 from core.identity import now, pseudonym
 from core.images import Picture
-from core.protocols import FeedbackStore
 from pages.image_recipe import picked_of
 from pages.images import ImagesView
 from pages.shared import Shared, waiting_badge

@@ -11,8 +11,8 @@ import gradio as gr
 from components.errors import shown_to_user
 from components.pictures import gpu_line
 from core.errors import AppError, UserInputError
+from core.image_protocols import ImageRouter
 from core.images import Adapter, ImageSettings, Lora
-from core.protocols import ImageRouter
 from core.refs import ModelRef
 from core.styles import STYLES
 from pages.image_adapters import MOST_WEIGHT, names

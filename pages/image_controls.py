@@ -13,8 +13,9 @@ from components.numbers import bytes_of
 from core.catalog import SearchQuery
 from core.errors import AppError, UserInputError
 from core.fitting import fitting
+from core.hub_protocols import HubCatalog
+from core.image_protocols import ImageRouter
 from core.images import ImageCapabilities, ImageSettings
-from core.protocols import HubCatalog, ImageRouter
 from core.refs import ModelRef
 from core.styles import STYLES, styled
 from pages.chat import seed_of

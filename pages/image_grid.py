@@ -22,7 +22,7 @@ from core.errors import AppError, GalleryError, UserInputError
 from core.gallery import GalleryQuery, KeptPicture
 from core.grid import LETTERS, MOST_CELLS, GridPlan, missing, plan_from, plan_text, seconds_of
 from core.identity import owner_of
-from core.protocols import ImageRouter, PictureStore
+from core.image_protocols import ImageRouter, PictureStore
 from core.refs import ModelRef
 from pages.image_axes import AxesPanel, AxesView
 from pages.images import ImagesPage, ImagesView

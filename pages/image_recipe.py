@@ -12,8 +12,8 @@ import gradio as gr
 from components.errors import shown_to_user
 from components.pictures import recipe_of, recipe_table
 from core.errors import AppError, UserInputError
+from core.image_protocols import ImageRouter
 from core.images import Picture
-from core.protocols import ImageRouter
 from core.recipe import Recipe
 from core.refs import ModelRef
 from pages.image_adapters import AdaptersPanel, AdaptersView

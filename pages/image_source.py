@@ -11,8 +11,8 @@ import gradio as gr
 from components.errors import shown_to_user
 from components.sources import ON_PAINT, Extent, extended, mask_from, painter, shown, size_of, source_id, strokes_in
 from core.errors import UserInputError
+from core.image_protocols import ImageRouter
 from core.images import DEFAULT_STRENGTH, ImageCapabilities, ImageSettings, Picture, fitted_size
-from core.protocols import ImageRouter
 from core.recipe import Recipe
 
 How = Literal["image", "inpaint", "extend"]

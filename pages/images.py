@@ -16,8 +16,9 @@ from components.pictures import gpu_line
 from components.progress import progress_line
 from core.address import IMAGE_MODES, Address, read_address
 from core.errors import AppError, UserInputError
+from core.hub_protocols import HubCatalog
+from core.image_protocols import Drawing, ImageRouter
 from core.images import ImageSettings, Picture
-from core.protocols import Drawing, HubCatalog, ImageRouter
 from core.refs import ModelRef
 from pages.image_adapters import AdaptersPanel, AdaptersView
 from pages.image_controls import Controls, ControlsPanel, ControlsView, settings_of

@@ -16,8 +16,8 @@ from components.errors import shown_to_user
 from components.pictures import recipe_of, served_file
 from core.arguments import check_types
 from core.errors import UserInputError
+from core.image_protocols import ImageRouter
 from core.images import MOST_LORAS, ImageSettings, Lora
-from core.protocols import ImageRouter
 from core.refs import ModelRef
 
 MOST_BYTES = 50_000_000

@@ -11,8 +11,8 @@ import gradio as gr
 from components.contender_sheet import options
 from components.errors import shown_to_user
 from components.progress import progress_line
+from core.chat_protocols import ChatRouter, RemoteModels
 from core.errors import AppError
-from core.protocols import ChatRouter, RemoteModels
 from core.refs import REMOTE, ModelRef
 from pages.battle import BASE_OF_PINNED, PINNED, BattleView
 from pages.chat import ChatView

@@ -19,7 +19,7 @@ from components.search_chips import chips
 from core.address import Address, read_compared, search_part
 from core.catalog import LOOK_AT, MOST_LOOKED_AT, ModelSummary, SearchQuery
 from core.errors import AppError
-from core.protocols import HubCatalog
+from core.hub_protocols import HubCatalog
 from core.repo_cards import check_kind
 from core.search_address import read_link, read_search
 from core.search_words import without_chip

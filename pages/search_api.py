@@ -9,7 +9,7 @@ from components.api import expose
 from components.errors import shown_to_user
 from core.arguments import check_characters, check_types
 from core.catalog import LOOK_AT, SearchQuery
-from core.protocols import HubCatalog
+from core.hub_protocols import HubCatalog
 from core.search_check import check_query
 from pages.search_filters import classes_of, params_of
 

@@ -18,8 +18,8 @@ from core.address import Address, read_compared, search_part
 from core.card_parts import Lineage
 from core.catalog import SearchQuery
 from core.errors import AppError, UserInputError
+from core.hub_protocols import CardDetails, HubCatalog
 from core.model_comparison import FEWEST, MOST, Compared, lines_of
-from core.protocols import CardDetails, HubCatalog
 from core.refs import ModelRef
 from core.shortlist import read_kept
 from pages.battle import BattleView

@@ -11,7 +11,7 @@ from components.cache_table import ON_LOAD, about_to_free, cache_table, freed_li
 from components.errors import shown_to_user
 from components.numbers import bytes_of
 from core.cached import Freed
-from core.protocols import LocalCache
+from core.hub_protocols import LocalCache
 
 
 @dataclass(frozen=True)

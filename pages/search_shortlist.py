@@ -15,8 +15,8 @@ from components.shortlist_panel import ON_LOAD, panel, title
 from core.address import Address
 from core.catalog import ModelSummary
 from core.errors import UserInputError
+from core.hub_protocols import HubCatalog
 from core.identity import now
-from core.protocols import HubCatalog
 from core.refs import split_model
 from core.shortlist import LockedFile, added, decided, entry_of, from_json, kept, read_kept, removed, to_json, to_lock
 from pages.search import SearchView

@@ -13,9 +13,10 @@ from components.chip import chip
 from components.errors import shown_to_user
 from core.address import TABS, Address, read_address
 from core.catalog import Kind
+from core.chat_protocols import ChatRouter
 from core.errors import AppError
+from core.feedback_protocols import FeedbackStore
 from core.presets import read_setup
-from core.protocols import ChatRouter, FeedbackStore
 from core.refs import ModelRef
 
 

@@ -21,6 +21,7 @@ from core.chat import (
     WeightsOffer,
     with_seed,
 )
+from core.chat_protocols import ChatRequest
 from core.consent import Consent
 from core.dataset import Config, Row
 from core.errors import ModelNotFound, NotConsented, UnsafeContentError, UserInputError
@@ -36,7 +37,6 @@ from core.images import (
     Timings,
     check_image_settings,
 )
-from core.protocols import ChatRequest
 from core.recipe import Recipe
 from core.refs import ModelRef
 from core.shortlist import LockedFile

@@ -1,1 +1,1 @@
-"""Chat engines: in this process (CPU, CUDA) and on ZeroGPU, behind `core.protocols.ChatBackend`."""
+"""Chat engines: in this process (CPU, CUDA) and on ZeroGPU, behind `core.chat_protocols.ChatBackend`."""

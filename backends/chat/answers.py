@@ -9,8 +9,8 @@ from time import monotonic
 from uuid import uuid4
 
 from core.chat import Delta, Finish, GenerationSettings, Path, Place, Reply, Usage
+from core.chat_protocols import Answer
 from core.errors import AppError
-from core.protocols import Answer
 from core.refs import ModelRef
 
 # A listener is woken at most this often between its first delta and the last: a browser needs no more, and every wake
@@ -22,7 +22,7 @@ MOST_KEPT = 256
 
 
 class BufferedAnswer:
-    """Implements `core.protocols.Answer`. An engine's worker fills it; `cancelled` tells the worker to stop."""
+    """Implements `core.chat_protocols.Answer`. An engine's worker fills it; `cancelled` tells the worker to stop."""
 
     def __init__(
         self,

@@ -30,7 +30,7 @@ MOST_ALONE = 32
 
 
 class LocalChat:
-    """Implements `core.protocols.ChatBackend`: every request of a model a seat in its batch (`BatchedEngine`).
+    """Implements `core.chat_protocols.ChatBackend`: every request of a model a seat in its batch (`BatchedEngine`).
 
     A request that has to be exact to the bit (its seed was fixed) or that the batch cannot take is made by
     transformers' own `generate` in a thread of its own; `Reply.path` and `Reply.why` say so.

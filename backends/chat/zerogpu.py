@@ -26,8 +26,8 @@ from backends.chat.work import check_request, refuse_adapter, request, run
 from backends.model_files import ModelFiles
 from backends.zerogpu import BATCH_SECONDS, StopFlag
 from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress
+from core.chat_protocols import ChatRequest
 from core.errors import AppError, GenerationFailed
-from core.protocols import ChatRequest
 from core.refs import ModelRef
 
 log = logging.getLogger(__name__)
@@ -181,7 +181,7 @@ class _Pipe:
 
 
 class ZeroGpuChat:
-    """Implements `core.protocols.ChatBackend`, and what only an engine with a quota needs, around `write`."""
+    """Implements `core.chat_protocols.ChatBackend`, and what only an engine with a quota needs, around `write`."""
 
     name = "ZeroGPU"
 

@@ -26,8 +26,8 @@ from backends.feedback.encoding import encode_columns
 from backends.feedback.pictures import keep
 from core.dataset import Config
 from core.errors import NotSaved
+from core.feedback_protocols import DatasetHead, DatasetRepo
 from core.identity import now
-from core.protocols import DatasetHead, DatasetRepo
 
 TOGETHER = 200  # rows in one transaction, so that nobody's vote waits long
 # What somebody else took out of the dataset is erased here so much later.

@@ -21,7 +21,7 @@ from backends.feedback.errors import ShardConflict, ShardsMissing
 from backends.feedback.figures import Biases, Figures
 from core.dataset import Config
 from core.errors import AppError, FeedbackError
-from core.protocols import DatasetRepo
+from core.feedback_protocols import DatasetRepo
 
 Delivered = Literal["sent", "nothing", "busy"]
 MakeShard = Callable[[Config, Sequence[dict[str, object]]], bytes]

@@ -10,7 +10,7 @@ from backends.feedback import durable
 from backends.feedback.card import card, configs_of
 from backends.feedback.errors import ShardConflict, ShardsMissing
 from core.errors import DatasetRejected
-from core.protocols import DatasetHead
+from core.feedback_protocols import DatasetHead
 
 CARD = "README.md"
 

@@ -14,7 +14,7 @@ from backends.feedback.errors import NotApproved, ShardConflict, ShardsMissing
 from backends.feedback.hub_errors import HeadMoved, Target, dataset_errors, no_token
 from backends.hub_client import install_timeouts
 from core.errors import DatasetRejected
-from core.protocols import DatasetHead
+from core.feedback_protocols import DatasetHead
 
 if TYPE_CHECKING:
     from huggingface_hub import DatasetInfo, HfApi

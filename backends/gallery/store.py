@@ -41,7 +41,7 @@ STRAY_SECONDS = 3600.0
 
 
 class SqlitePictures:
-    """Implements `core.protocols.PictureStore`: `<folder>/<owner>/<id>.png` and `<folder>/pictures.sqlite`."""
+    """Implements `core.image_protocols.PictureStore`: `<folder>/<owner>/<id>.png` and `<folder>/pictures.sqlite`."""
 
     def __init__(self, folder: Path, limit: int) -> None:
         """`limit` is how many pictures are kept for one visitor; 0 keeps none. Makes the folder."""

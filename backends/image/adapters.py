@@ -76,7 +76,7 @@ class Adapters:
         return tuple(sorted(found, key=lambda adapter: (adapter.kind, adapter.name.lower(), adapter.id)))
 
     def find(self, base: ModelRef, text: str, kind: AdapterKind) -> Adapter:
-        """As `core.protocols.ImageRouter.find_adapter`."""
+        """As `core.image_protocols.ImageRouter.find_adapter`."""
         repo_id, revision, file = split_adapter(text)
         if repo_id.startswith(LOCAL):
             return self._own(base, repo_id, revision, kind)
@@ -86,7 +86,7 @@ class Adapters:
         return self._lora(base, ref, file)
 
     def prepare(self, adapter: Adapter) -> Iterator[Progress]:
-        """As `core.protocols.ImageRouter.prepare_adapter`."""
+        """As `core.image_protocols.ImageRouter.prepare_adapter`."""
         if not adapter.ref.repo_id.startswith(LOCAL):
             yield from self._download(adapter.kind, adapter.file).download(adapter.ref)
         yield Progress("ready")

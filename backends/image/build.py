@@ -18,9 +18,10 @@ from backends.pins import PinBook
 from backends.remote.target import Target, target_of
 from core.catalog import LocalFolder
 from core.chat import LoadPlan, Progress
+from core.chat_protocols import RemoteModels
 from core.errors import NoBackend, UserInputError
+from core.image_protocols import Drawing, ImageBackend, MeteredImages
 from core.images import Adapter, AdapterKind, ImageCapabilities, ImageSettings
-from core.protocols import Drawing, ImageBackend, MeteredImages, RemoteModels
 from core.recipe import Recipe, recipe_in
 from core.refs import COMMIT, ModelRef, remote_name, split_model
 

@@ -9,12 +9,12 @@ from dataclasses import replace
 from backends.image.classifier import PictureClassifier
 from backends.image.png import read_picture
 from backends.image.preview import coarse
+from core.image_protocols import Drawing
 from core.images import Picture, Step
-from core.protocols import Drawing
 
 
 class CheckedDrawing:
-    """Implements `core.protocols.Drawing` around another one."""
+    """Implements `core.image_protocols.Drawing` around another one."""
 
     def __init__(self, drawing: Drawing, classifier: PictureClassifier) -> None:
         self._drawing, self._classifier = drawing, classifier

@@ -39,7 +39,7 @@ _RANDOM_SEEDS = 2**32
 
 
 class LocalImages:
-    """Implements `core.protocols.ImageBackend` with diffusers.
+    """Implements `core.image_protocols.ImageBackend` with diffusers.
 
     The pictures of a batch are drawn one after the other: each then comes out the same when its recipe is drawn alone.
     """

@@ -11,12 +11,12 @@ from uuid import uuid4
 
 from backends.chat.answers import BATCH_SECONDS, FIRST_LISTENER_SECONDS, MOST_KEPT
 from core.errors import AppError
+from core.image_protocols import Drawing
 from core.images import ImageSettings, Picture, PictureFinish, Step
-from core.protocols import Drawing
 
 
 class RunningDrawing:
-    """Implements `core.protocols.Drawing`. The engine's worker fills it; `stop_wanted` tells the worker to stop."""
+    """Implements `core.image_protocols.Drawing`. The engine's worker fills it; `stop_wanted` tells the worker to stop."""
 
     def __init__(
         self,

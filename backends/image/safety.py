@@ -10,9 +10,9 @@ from backends.image.checked import CheckedDrawing
 from backends.image.classifier import ClassifierDownloads, PictureClassifier
 from core.chat import Progress
 from core.errors import UserInputError
+from core.image_protocols import Drawing
 from core.images import ImageSettings
 from core.prompt_filter import PromptFilter, read_prompt_filter
-from core.protocols import Drawing
 from core.refs import ModelRef
 
 

@@ -182,7 +182,7 @@ def _work(job: Job, drawing: _Told) -> None:
 
 
 class ZeroGpuImages(LocalImages):
-    """Implements `core.protocols.ImageBackend` around `draw`: what is drawn and how is the local engine's own."""
+    """Implements `core.image_protocols.ImageBackend` around `draw`: what is drawn and how is the local engine's own."""
 
     def __init__(self, files: ImageFiles, adapters: Adapters, *, orphan_seconds: float) -> None:
         super().__init__(

@@ -50,7 +50,7 @@ _GO_ON: dict[str, dict[str, Any]] = {
 
 
 class RemoteChat(RemoteEngine):
-    """Implements `core.protocols.ChatBackend` for refs with this engine's host, and no others."""
+    """Implements `core.chat_protocols.ChatBackend` for refs with this engine's host, and no others."""
 
     def __init__(
         self,

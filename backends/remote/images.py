@@ -63,7 +63,7 @@ _NOT_REMOTE = ("image_to_image", "inpaint", "loras", "controlnet")
 
 
 class RemoteImages(RemoteEngine):
-    """Implements `core.protocols.ImageBackend` with `InferenceClient.text_to_image`, for refs with its host alone."""
+    """Implements `core.image_protocols.ImageBackend` with `InferenceClient.text_to_image`, for refs with its host alone."""
 
     def __init__(
         self,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from core.chat import Delta, Message, Reply
+from core.chat_protocols import Answer
 from core.errors import PromptRefused, Withheld
-from core.protocols import Answer
 from core.text_safety import TextCheck, TextVerdict, safety_column
 
 
@@ -28,7 +28,7 @@ def checked_prompt(check: TextCheck, messages: tuple[Message, ...]) -> TextVerdi
 
 
 class CheckedAnswer:
-    """Implements `core.protocols.Answer` around another one."""
+    """Implements `core.chat_protocols.Answer` around another one."""
 
     def __init__(self, answer: Answer, check: TextCheck, prompt: TextVerdict) -> None:
         self._answer, self._check, self._prompt = answer, check, prompt

@@ -28,7 +28,7 @@ from backends.remote.chat import RemoteChat
 from backends.remote.target import target_of
 from core.catalog import LocalFolder
 from core.chat import GenerationSettings, Message
-from core.protocols import ChatBackend
+from core.chat_protocols import ChatBackend
 from core.refs import ModelRef
 from tests.markov_model import make_markov_model
 from tests.openai_server import DONE, NAME, OpenAiServer, Status, chunk

@@ -20,8 +20,8 @@ from backends.feedback.segments import Segments
 from backends.feedback.store import SqliteFeedbackStore
 from core.chat import Message
 from core.dataset import ComparisonRow, Contender, PreferenceRow, Provenance, RatingRow
+from core.feedback_protocols import DatasetHead, DatasetRepo
 from core.identity import now
-from core.protocols import DatasetHead, DatasetRepo
 
 # What tends to be trimmed, dedented, normalised or lost on the way. No NUL-free control character is special to us.
 AWKWARD = "  leading\ttab\n\n\tline 🙂 é e\u0301 \x01\x1f\x7f\u2028 «x» \\n trailing  \n"

@@ -15,8 +15,8 @@ from backends.bundled.image import IMAGE_REF, image_path
 from backends.image.build import ImageRouter, build_images
 from backends.image.safety import SafetySettings
 from core.errors import BackendError, UnsafeContentError, UserInputError
+from core.image_protocols import Drawing
 from core.images import ImageSettings, Step
-from core.protocols import Drawing
 from tests.hub_server import HubServer
 from tests.tiny_adapters import add_safety_checker, make_tiny_classifier
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from backends.feedback.card import shard_path
 from backends.feedback.hub import HubDatasetRepo
 from core.errors import AppError, DatasetRejected, HubUnreachable, RateLimited
-from core.protocols import DatasetRepo
+from core.feedback_protocols import DatasetRepo
 from tests.contract.outbox_rows import comparison, dump, ids, open_store, preference, rating
 from tests.hub_server import CloseConnection, DropAfterCommit, HubServer, Status
 from tests.hub_server import RateLimited as TooMany

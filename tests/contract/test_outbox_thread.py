@@ -20,7 +20,7 @@ from backends.feedback.delivery import Delivery
 from backends.feedback.folder import FolderDatasetRepo
 from backends.feedback.outbox import BUG, FOLDER, HUB, Outbox, Pace
 from core.errors import DatasetRejected, HubUnreachable, RateLimited
-from core.protocols import DatasetRepo, FeedbackStore
+from core.feedback_protocols import DatasetRepo, FeedbackStore
 from tests.contract.outbox_rows import EVERY_RATE, TakesAll, ids, loaded_ids, open_store, preference
 from tests.hub_server import HubServer
 

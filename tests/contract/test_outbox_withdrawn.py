@@ -10,7 +10,7 @@ import pytest
 from backends.feedback.folder import FolderDatasetRepo
 from backends.feedback.hub import HubDatasetRepo
 from core.errors import HubUnreachable
-from core.protocols import DatasetRepo
+from core.feedback_protocols import DatasetRepo
 from tests.contract.outbox_rows import dump, ids, load, open_store, preference
 from tests.hub_server import CloseConnection, DropAfterCommit, HubServer
 from tests.hub_server.client import COMMIT

@@ -21,8 +21,8 @@ from backends.image.files import ImageFiles
 from backends.image.png import text_chunks
 from backends.image.zerogpu import Job, seconds_needed
 from core.errors import GenerationFailed, OutOfMemory, QuotaExceeded, UserInputError
+from core.image_protocols import Drawing
 from core.images import ImageSettings, Picture, Step
-from core.protocols import Drawing
 from core.recipe import recipe_in
 from tests.zerogpu import violations
 from tests.zerogpu.crossing import check_plain, crossing
