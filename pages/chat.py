@@ -12,6 +12,7 @@ import gradio as gr
 from components.chat_panels import bar
 from components.errors import shown_to_user
 from components.transcript import turn_at
+from core.address import Address
 from core.chat import GenerationSettings, check_messages
 from core.chat_protocols import ChatRouter
 from core.conversation import Conversation
@@ -221,7 +222,7 @@ class ChatPage:
         )
         shared.pinned.change(
             self.controls,
-            [shared.pinned, view.conversation],
+            [shared.pinned, view.conversation, shared.opened],
             [view.temperature, view.top_p, view.thinking, view.desk],
             **quick,
         )
@@ -274,10 +275,15 @@ class ChatPage:
                 raise
             yield from self.answers.answer(asked, question, unsent=text)
 
-    def controls(self, pinned: ModelRef | None, conversation: Conversation) -> tuple[Any, Any, Any, Any]:
-        """The controls as the model's author has them, and what its template allows."""
+    def controls(
+        self, pinned: ModelRef | None, conversation: Conversation, place: Address
+    ) -> tuple[Any, Any, Any, Any]:
+        """The controls as the model's author has them, and what its template allows. A link's own settings stay."""
         with shown_to_user():
             can = self.answers.abilities(pinned)
+            thinking = gr.Radio(value="", visible=bool(can and can.thinking))
+            if place.tab == "chat" and place.chat:
+                return gr.skip(), gr.skip(), thinking, gr.skip()
             own = can.sampling if can else None
             said = f"0 is greedy. Starts from {can.sampling_from}." if can and own else "0 is greedy."
             temperature = own.temperature if own and own.temperature is not None else 0.7
@@ -285,7 +291,7 @@ class ChatPage:
             return (
                 gr.Slider(value=min(2.0, temperature), info=said),
                 gr.Slider(value=max(0.05, top_p)),
-                gr.Radio(value="", visible=bool(can and can.thinking)),
+                thinking,
                 self.answers.bar(conversation, pinned),
             )
 

@@ -16,6 +16,7 @@ from backends.router import Router
 from components.access import OF_ACCOUNT
 from components.chat_panels import bar
 from components.transcript import shown_messages
+from core.address import Address
 from core.chat import Capabilities, GenerationSettings, Message
 from core.conversation import Conversation
 from core.dataset import PreferenceRow, RatingRow
@@ -290,11 +291,15 @@ def test_the_controls_start_from_what_the_author_recommends() -> None:
             own = GenerationSettings(temperature=0.2, top_p=0.9)
             return Capabilities(sampling=own, sampling_from="generation_config.json", thinking=True)
 
-    temperature, top_p, thinking, _ = page(Recommends()).controls(REF, Conversation())
+    temperature, top_p, thinking, _ = page(Recommends()).controls(REF, Conversation(), Address())
     assert (temperature.value, top_p.value, thinking.visible) == (0.2, 0.9, True)
     assert "generation_config.json" in temperature.info
-    temperature, top_p, thinking, _ = page().controls(REF, Conversation())
+    temperature, top_p, thinking, _ = page().controls(REF, Conversation(), Address())
     assert (temperature.value, top_p.value, thinking.visible) == (0.7, 0.95, False)
+    # What a link says stays, whichever of the two is done first.
+    linked = page(Recommends()).controls(REF, Conversation(), Address("chat", chat="abc"))
+    assert not any(isinstance(one, gr.Slider) for one in linked)
+    assert linked[2].visible
 
 
 def test_a_task_fills_its_fields_in_exactly() -> None:
