@@ -11,6 +11,7 @@ from components.repo_panels import linked_to
 from core.access import THEN
 from core.catalog import ModelCard
 from core.citation import citation_of
+from core.errors import AppError
 from core.origin_checks import successor_of
 
 
@@ -37,6 +38,12 @@ def head_of(card: ModelCard, endpoint: str, kind: str = "model") -> str:
         f'<p class="pg-meta">{where} · commit <code>{card.revision}</code> '
         f'<button class="pg-copy" data-copy="{card.revision}">Copy commit</button></p>{lines}'
     )
+
+
+def not_opened(error: AppError, query: str) -> str:
+    """Why there is no card, and a link that asks again; `query` is the address of the place."""
+    again = f'<p class="pg-meta"><a href="?{escape(query, quote=True)}">Try again</a></p>'
+    return f'<div class="pg-error" role="alert">{escape(str(error))}</div>{again}'
 
 
 def facts_of(card: ModelCard, scans: Mapping[str, str] | None = None) -> str:

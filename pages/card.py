@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.card_head import facts_of, head_of, snippets_of_card
+from components.card_head import facts_of, head_of, not_opened, snippets_of_card
 from components.card_html import outline_of
 from components.card_panels import evaluation_panel, tree_panel, verdict_box
 from components.errors import shown_to_user
@@ -188,8 +188,7 @@ class CardPage:
         try:
             card = opened(self.catalog, self.details, place.model, place.revision)
         except AppError as error:
-            again = '<p class="pg-meta">Choose Open card to try again.</p>'
-            yield Shown(name, gr.skip(), "", f'<div class="pg-error">{escape(str(error))}</div>{again}')
+            yield Shown(name, gr.skip(), "", not_opened(error, place.query()))
             return
         ref = ModelRef(card.repo_id, card.revision)
         report = report_of(card, known_of(card, {}))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import gradio as gr
 
-from components.card_head import head_of
+from components.card_head import head_of, not_opened
 from components.card_html import outline_of, render_card
 from components.errors import shown_to_user
 from components.repo_panels import (
@@ -54,8 +54,7 @@ class RepoPages:
         try:
             found = self.repos.open(place.kind, place.model, place.revision)
         except AppError as error:
-            again = '<p class="pg-meta">Choose Open card to try again.</p>'
-            yield Shown(name, gr.skip(), "", f'<div class="pg-error">{escape(str(error))}</div>{again}')
+            yield Shown(name, gr.skip(), "", not_opened(error, place.query()))
             return
         is_data = found.kind == "dataset"
         yield Shown(

@@ -12,6 +12,7 @@ from backends.hub.catalog import Catalog
 from backends.hub.local import LocalModels
 from backends.hub.remote import HubModels
 from backends.hub.repo_cards import RepoCards
+from core.address import Address
 from core.catalog import SearchQuery
 from core.errors import ModelNotFound, UserInputError
 from pages.card_kinds import RepoPages
@@ -187,6 +188,22 @@ class TestPapers:
         assert "no page" in (repos().paper("1701.00001").problem or "")
         with pytest.raises(UserInputError):
             repos().paper("../whoami-v2")
+
+
+class TestThePage:
+    def test_text_first_then_splits_then_rows(self, hub: HubServer, repos: Opener) -> None:
+        steps = list(RepoPages(repos(), hub.url).steps(Address("card", PARQUET, kind="dataset")))
+        assert len(steps) == 3
+        assert "Rated answers" in steps[0].body
+        assert "Reading splits" in steps[0].tree
+        assert "240" in steps[1].tree
+        assert "split=&quot;train&quot;" in steps[1].code
+        assert "Question 3" in steps[2].preview
+
+    def test_what_cannot_be_opened_says_why_and_can_be_asked_again(self, hub: HubServer, repos: Opener) -> None:
+        (step,) = RepoPages(repos(), hub.url).steps(Address("card", "alice/nothing", kind="dataset"))
+        assert "no dataset “alice/nothing”" in step.findings
+        assert 'href="?tab=card&amp;repo=dataset&amp;model=alice%2Fnothing"' in step.findings
 
 
 class TestForPrograms:
