@@ -180,6 +180,7 @@ def build_services(settings: Settings) -> Services:
     )
     catalog = cast("HubCatalog", ForCaller(seen))
     chat.visitors = catalog
+    images.visitors = lambda repo_id, revision: catalog.resolve(repo_id, revision)
     store = build_feedback(
         settings.data_dir,
         dataset=settings.dataset,

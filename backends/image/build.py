@@ -61,6 +61,8 @@ class ImageRouter:
         self.folders = folders
         self._backends = tuple(backends)
         self._resolve = resolve
+        # What asks for names that visitors give; the start model's is the operator's own.
+        self.visitors: Resolve | None = None
         self._adapters = adapters
         self._pins = pins
         self._start = start
@@ -93,7 +95,8 @@ class ImageRouter:
         for folder in self.folders:
             if folder.ref.repo_id == repo_id and revision in ("", folder.ref.revision):
                 return folder.ref
-        return self._resolve(repo_id, revision)
+        own = self._start.repo_id if isinstance(self._start, ModelRef) else self._start.partition("@")[0]
+        return (self._resolve if repo_id == own else self.visitors or self._resolve)(repo_id, revision)
 
     def engine(self, ref: ModelRef) -> str:
         """The name of the engine that would draw."""

@@ -1,14 +1,18 @@
-"""The line and the drawings in it: positions, cancel, grace time, errors."""
+"""The line and the drawings in it: positions, cancel, grace time, errors; and who looks up the names of models."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from backends.image.build import build_images
 from backends.image.running import DrawingDesk, Line, RunningDrawing
 from core.errors import GenerationFailed
 from core.images import ImageSettings
+from core.refs import ModelRef
 
 
 def drawing(line: Line, orphan_seconds: float = 30.0) -> RunningDrawing:
@@ -90,3 +94,22 @@ def test_the_desk_forgets_the_oldest_finished_and_never_a_running_one() -> None:
     assert desk.get(running.id) is running
     assert desk.get(finished.id) is None
     running.cancel()
+
+
+def test_names_that_visitors_give_are_looked_up_as_they_may_see_them(tmp_path: Path) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def looked_up(whose: str) -> Callable[[str, str], ModelRef]:
+        def resolve(repo_id: str, revision: str) -> ModelRef:
+            asked.append((whose, repo_id))
+            return ModelRef(repo_id, "a" * 40)
+
+        return resolve
+
+    images = build_images(
+        data_dir=tmp_path, image_model="operator/own", endpoint="http://127.0.0.1:9", resolve=looked_up("machine")
+    )
+    images.visitors = looked_up("visitor")
+    images.pin("operator/own")
+    images.pin("operator/private")
+    assert asked == [("machine", "operator/own"), ("visitor", "operator/private")]
