@@ -385,6 +385,24 @@ def test_top_k_is_sent_where_it_is_known_and_refused_where_it_would_be_dropped(s
 # Which model.
 
 
+def test_an_answer_goes_on_where_the_server_is_known_to_do_so_and_is_refused_elsewhere(server: OpenAiServer) -> None:
+    """Elsewhere the beginning would be taken for a whole turn, and another answer would follow it."""
+    begun = (*ASKED, Message("assistant", "  It is"))
+    server.always = whole(" said.")
+    remote = engine(server.url)
+    assert heard(remote.start(remote.pin(NAME), begun, GenerationSettings(temperature=0, thinking=False))) == " said."
+    sent = server.streams()[-1].json
+    assert sent["messages"][-1] == {"role": "assistant", "content": "  It is"}
+    assert (sent["continue_final_message"], sent["add_generation_prompt"]) == (True, False)
+    assert sent["chat_template_kwargs"]["enable_thinking"] is False
+    assert remote.capabilities(remote.pin(NAME)).continues
+    server.models["data"][0]["owned_by"] = "somebody"
+    other = engine(server.url)
+    with pytest.raises(UserInputError, match="goes on with an answer"):
+        other.start(other.pin(NAME), begun, GenerationSettings(temperature=0))
+    assert not other.capabilities(other.pin(NAME)).continues
+
+
 def test_the_commit_is_the_one_the_server_tells_and_none_where_it_tells_none(server: OpenAiServer) -> None:
     commit = "c" * 40
     server.models["data"] = [{"id": "org/model", "owned_by": "org/model"}]
