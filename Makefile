@@ -5,7 +5,7 @@ VENV := .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := run
-.PHONY: run test lint types bench deploy rollback clean
+.PHONY: run test lint types bench deploy rollback train-image evaluate-image clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -50,6 +50,15 @@ deploy: $(VENV)/.app
 
 rollback: $(VENV)/.app
 	@$(BIN)/python -m backends.deploy $(SPACE) --rollback $(COMMIT) $(ARGS)
+
+# Hours on a processor; see training/README.md. Another call goes on where the last one stopped.
+train-image: $(VENV)/.app
+	$(BIN)/python -m pip install --disable-pip-version-check -q -r training/requirements.txt
+	@test -f data/training/drawings/drawings.npz || $(BIN)/python -m training prepare
+	$(BIN)/python -m training train $(ARGS)
+
+evaluate-image: $(VENV)/.app
+	$(BIN)/python -m training evaluate --card $(ARGS)
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache

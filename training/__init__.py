@@ -1,0 +1,1 @@
+"""Trains and judges the bundled image model. Nothing in the app imports this package."""
