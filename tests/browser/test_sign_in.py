@@ -74,21 +74,26 @@ def test_a_reviewer_signs_in_sees_who_they_are_and_signs_out(url: str, page: Pag
     expect(page.locator("#who")).to_contain_text("Sign in")
 
 
-def test_html_in_an_answer_runs_nothing(url: str, page: Page) -> None:
-    """A model says what it was told to by whoever wrote its prompt: markup of every kind, none of it with effect."""
+def test_html_in_an_answer_runs_nothing(url: str, context: BrowserContext) -> None:
+    """A model says what it was told to by whoever wrote its prompt: markup of every kind, none of it with effect.
+
+    What gradio's own sanitiser hands to the browser to be parsed, the page's policy keeps from running: it says so in the
+    console, which is why this page is not the one whose console has to be empty.
+    """
+    page = context.new_page()
     page.goto(url)
     page.get_by_role("tab", name="Chat", exact=True).click()
     page.evaluate("window.ran = []")
     hostile = (
         "<script>window.ran.push('script')</script><b onmouseover=\"window.ran.push('over')\">bold</b> "
         "<a href=\"javascript:window.ran.push('link')\">link</a> <svg onload=\"window.ran.push('svg')\"></svg> "
-        "<iframe srcdoc=\"<script>parent.ran.push('frame')</script>\"></iframe> [md](javascript:window.ran.push('md')) the end"
+        "<img src=x onerror=\"window.ran.push('img')\"> [md](javascript:window.ran.push('md')) the end"
     )
     page.locator("#chat-text textarea").fill(hostile)
     page.locator("#chat-text textarea").press("Enter")
-    answer = page.locator("#chatbot").locator('[data-testid="bot"]').last
-    expect(answer).to_contain_text("the end")
-    assert answer.locator("script, iframe, [onmouseover], [onload], a[href^='javascript']").count() == 0
-    for link in answer.locator("a").all():
-        link.click(no_wait_after=True, trial=True)
+    chat = page.locator("#chatbot")
+    expect(chat).to_contain_text("You said:")
+    expect(chat.get_by_text("the end").last).to_be_visible()
+    hidden = "script, iframe, [onmouseover], [onload], [onerror], a[href^='javascript']"
+    assert chat.locator('[data-testid="bot"], [data-testid="user"]').locator(hidden).count() == 0
     assert page.evaluate("window.ran") == []
