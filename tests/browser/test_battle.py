@@ -198,8 +198,9 @@ def by_keyboard(page: Page, url: str, adapter: str) -> None:
     """The model against itself with an adapter, from the first key to the vote."""
     page.goto(f"{url}?tab=chat")
     expect(page.locator("#chip summary")).to_contain_text("tiny", timeout=SLOW)
-    tab_to(page, "#chat-mode input")
-    page.keyboard.press("ArrowRight")
+    # Gradio gives each radio a name of its own: Tab reaches every one of them.
+    tab_to(page, '#chat-mode input[value="compare"]')
+    page.keyboard.press("Space")
     expect(page.locator("#battle-text textarea")).to_be_visible()
     tab_to(page, "#contenders button")
     page.keyboard.press("Enter")
