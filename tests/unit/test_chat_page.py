@@ -150,7 +150,9 @@ def like(index: int, liked: bool | str) -> gr.LikeData:
     return gr.LikeData(None, {"index": index, "value": "", "liked": liked})
 
 
-def rated(made: ChatPage, conversation: Conversation, visitor: str, event: gr.LikeData) -> tuple[Conversation, str, str]:
+def rated(
+    made: ChatPage, conversation: Conversation, visitor: str, event: gr.LikeData
+) -> tuple[Conversation, str, str]:
     update = made.rate(event, conversation, visitor)
     return update.conversation, update.status, update.badge
 
