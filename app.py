@@ -53,6 +53,8 @@ from backends.image.build import build_images
 from backends.image.safety import SafetySettings
 from backends.machine import ThisMachine
 from backends.router import build_chat
+from backends.rubric import rubric_of
+from backends.safety.build import TextSafetySettings
 from components.access import Access
 from components.chip import chip
 from components.gate import Gate
@@ -72,6 +74,8 @@ from core.feedback_protocols import FeedbackStore
 from core.hub_protocols import CardDetails, HubCatalog, LocalCache, RepoDetails
 from core.image_protocols import ImageRouter, PictureStore
 from core.origins import is_loopback
+from core.rubric import DEFAULT as DEFAULT_RUBRIC
+from core.rubric import Rubric
 from core.settings import Settings
 from core.space import missing
 from pages.battle import BattlePage
@@ -118,8 +122,9 @@ class Services:
     evidence: Evidence | None = None
     cache: LocalCache | None = None
     details: CardDetails | None = None
-    access: Access | None = None
     conversations: ConversationStore | None = None
+    access: Access | None = None
+    rubric: Rubric = DEFAULT_RUBRIC
     repos: RepoDetails | None = None
 
 
@@ -139,6 +144,13 @@ def build_services(settings: Settings) -> Services:
         remote_token=settings.remote_token,
         local_only=settings.local_only,
         allow_pickle=settings.allow_pickle,
+        text_safety=TextSafetySettings(
+            settings.text_filter,
+            settings.text_classifier,
+            settings.text_classifier_labels,
+            settings.text_classifier_threshold,
+            settings.text_action,
+        ),
         catalog=lambda folders: Catalog(
             HubModels(settings.endpoint, settings.token),
             LocalModels((*folders, *image_folders())),
@@ -206,6 +218,7 @@ def build_services(settings: Settings) -> Services:
         router=chat,
         store=store,
         secret=secret,
+        rubric=rubric_of(settings.rubric),
         endpoint=settings.endpoint,
         local_models=tuple(folder.ref.repo_id for folder in chat.folders),
         images=images,
@@ -278,7 +291,7 @@ def build(services: Services) -> gr.Blocks:
     compare = ComparePage(catalog, services.details)
     card = CardPage(catalog, router, services.endpoint, services.images, services.details, services.repos)
     chat = ChatPage(router, store, services.secret, services.conversations)
-    battle = BattlePage(router, store, services.secret, services.local_models)
+    battle = BattlePage(router, store, services.secret, services.local_models, services.rubric)
     adapter = AdapterPage(router)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None
     images = (
