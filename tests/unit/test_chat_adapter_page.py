@@ -9,6 +9,7 @@ import pytest
 
 from components.chip import chip
 from core.chat import Capabilities
+from core.candidates import Choice
 from pages.battle import BASE, PINNED, BattlePage
 from pages.chat_adapter import INFO, AdapterPage
 from tests.fakes import CHAT_LORA, REF, FakeRouter, FakeStore
@@ -82,7 +83,8 @@ def test_the_chip_and_the_lists_name_model_and_adapter() -> None:
 
 def test_base_and_adapter_are_compared_with_one_choice() -> None:
     battle = BattlePage(FakeRouter(), FakeStore(), "salt", ())
-    assert (battle._ref(PINNED, ADAPTED), battle._ref(BASE, ADAPTED)) == (ADAPTED, REF)
+    found = [battle.setup.ref_of(Choice(model), ADAPTED) for model in (PINNED, BASE)]
+    assert found == [ADAPTED, REF]
 
 
 def test_what_the_handlers_give_has_a_place_on_the_page() -> None:
