@@ -18,7 +18,7 @@ from core.image_protocols import ImageRouter
 from core.images import ImageCapabilities, ImageSettings
 from core.refs import ModelRef
 from core.styles import STYLES, styled
-from pages.chat import seed_of
+from pages.chat_stream import seed_of
 from pages.shared import Shared
 
 OWN_SCHEDULER = ("The model's own", "")
