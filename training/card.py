@@ -7,6 +7,12 @@ from typing import Any
 
 START, END = "<!-- figures: written by `python -m training evaluate --card` -->", "<!-- end of figures -->"
 
+# Only where it is known what was held out, and what the training pictures were.
+_PICTURES = """
+![Samples; * marks combinations that are held out of training](sheet.png)
+
+![12 samples, each beside the nearest training picture](nearest.png)"""
+
 
 def write_section(card: Path, text: str) -> None:
     """Replace what stands between the marks, or add the section at the end."""
@@ -21,7 +27,7 @@ def write_section(card: Path, text: str) -> None:
 
 
 def section(found: dict[str, Any]) -> str:
-    """The figures in Markdown."""
+    """The figures in Markdown, as `evaluation.evaluate` found them."""
     shares, coloured, timing = found["shares"], found["with_colour"], found["timing"]
     names = {
         "seen": "seen: things as they are, and in colours they were trained in",
@@ -40,7 +46,7 @@ def section(found: dict[str, Any]) -> str:
         ""
         if found["recorded"]
         else "\nWhich concepts and which colours this checkpoint was trained on is not recorded, so seen and unseen cannot be "
-        f"told apart: the figures are over the {found['concepts']} commonest concepts of the project's list, not over its own "
+        f"told apart:\nthe figures are over the {found['concepts']} commonest concepts of the project's list, not over its own "
         "list, and the colours are mixed. They are no measure of how it generalises.\n"
     )
     return f"""## Evaluation
@@ -56,11 +62,13 @@ group), {sum(found["shares"][name].of for name in ("seen", "unseen"))} prompts i
 Chance is 5 %. The judge is a linear discriminant over edge directions and coarse colours, trained on real drawings of
 other styles ({", ".join(found["judged_by"])}) and never on a generated picture. It knows neither {found["style"]} nor its near twin.
 
-{_speed(timing)} The process had {timing["peak_mb"]:.0f} MB at its peak, {timing["drawing_mb"]:.0f} MB of them for drawing.
+{_speed(timing)} The process had {timing["peak_mb"]:.0f} MB at its peak{_added(timing)}.
+{_PICTURES if found["recorded"] else ""}"""
 
-![Samples; * marks combinations that are held out of training](sheet.png)
 
-![12 samples, each beside the nearest training picture](nearest.png)"""
+def _added(timing: dict[str, float]) -> str:
+    more = timing["drawing_mb"]
+    return f", {more:.0f} MB of them for drawing" if more >= 1 else ", which loading reached; drawing needed no more"
 
 
 def _speed(timing: dict[str, float]) -> str:

@@ -166,7 +166,10 @@ def timed(model: Path) -> dict[str, float]:
 
 
 def evaluate(model: Path, made: Drawings, *, style: str, prompts: int, seed: int, card: bool) -> dict[str, Any]:
-    """Measure, print, and with `card` write the section of the model's README, sheet.png and nearest.png."""
+    """Measure, print, and with `card` write the section of the model's README.
+
+    Where the split is recorded, also sheet.png and nearest.png.
+    """
     import numpy as np
 
     from training.card import section, write_section
@@ -202,7 +205,7 @@ def evaluate(model: Path, made: Drawings, *, style: str, prompts: int, seed: int
         print(f"{name}: {share}; with its colour {found['with_colour'][name]}", flush=True)
     found["timing"] = timed(model)
     print(found["timing"], flush=True)
-    if card:
+    if card and split.recorded:
         dice = random.Random(f"sheet {seed}")
         some = [n for name in ("seen", "unseen") for n in sorted(dice.sample(groups[name], min(12, len(groups[name]))))]
         labels = [asked[n].text.removesuffix(f", {style} style") + ("*" if asked[n].unseen else "") for n in some]
@@ -211,6 +214,7 @@ def evaluate(model: Path, made: Drawings, *, style: str, prompts: int, seed: int
         nearest_sheet([drawn[n] for n in few], [labels[some.index(n)] for n in few], split.pictures).save(
             model / "nearest.png", optimize=True
         )
+    if card:
         write_section(model / "README.md", section(found))
     return found
 

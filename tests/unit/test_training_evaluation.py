@@ -113,6 +113,8 @@ def test_the_cards_section_is_replaced_and_the_rest_stays(tmp_path: Path) -> Non
     assert once.startswith("# Name\n\n## Data\n\nWhat it is.\n")
     assert "45.0% (45 of 100" in once
     assert "200 prompts" in once
+    assert "](sheet.png)" in once
+    assert "](nearest.png)" in once
     write_section(card, section(found(recorded=True)))
     assert card.read_text(encoding="utf-8") == once
     assert once.count(START) == once.count(END) == 1
@@ -122,5 +124,6 @@ def test_a_model_whose_split_is_unknown_is_not_said_to_generalise() -> None:
     text = section(found(recorded=False))
     assert "unseen:" not in text
     assert "not recorded" in text
+    assert ".png" not in text
     # Both halves with a colour together: 30 + 45 of 150.
     assert "50.0% (75 of 150" in text

@@ -18,9 +18,9 @@ from training.autoencoder import encoded, train_vae, whiten
 from training.denoiser import train_unet
 from training.drawings import write
 from training.lora import LoraPlan, train_lora
-from training.presets import PRESETS
+from training.presets import PRESETS, Preset
 from training.running import Limits, Run, rate
-from training.saving import save_pipeline
+from training.saving import MOST_BYTES, save_pipeline
 
 TINY = PRESETS["tiny"]
 
@@ -208,3 +208,20 @@ def test_a_lora_of_the_export_loads_and_changes_the_picture(exported: Path, tmp_
 def test_a_style_without_drawings_is_refused(exported: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="There are: blob"):
         train_lora(exported, synthetic(), LoraPlan("cubist"), tmp_path, 0, Limits())
+
+
+# An id `gpu` alone would be taken for the marker.
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=[f"preset-{name}" for name in PRESETS])
+def test_every_preset_fits_into_the_repository(preset: Preset) -> None:
+    from training.networks import make_text_encoder, make_tokenizer, make_unet, make_vae
+
+    tokenizer = make_tokenizer(["a red apple"], preset)
+    with torch.device("meta"):
+        unet, vae, text = make_unet(preset), make_vae(preset), make_text_encoder(tokenizer, preset)
+    numbers = sum(weight.numel() for part in (unet, vae, text) for weight in part.parameters())
+    # The words that a real vocabulary has beyond this one's.
+    numbers += (preset.vocabulary + 512 - len(tokenizer)) * preset.text_width
+    # Two bytes a number; two megabytes for tokenizer, card and pictures.
+    assert numbers * 2 < MOST_BYTES - 2_000_000
+    heads = unet.config.attention_head_dim
+    assert [width % count for width, count in zip(preset.unet_channels, heads, strict=True)] == [0, 0, 0]
