@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from tests.serving import running_app
 pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(900)]
 
 SLOW = 240_000
-# Thirty-six comparisons take three minutes and a half alone, and slow down every page that is tested beside them.
 PROMPTS = (
     "Name a colour.", "Name a fruit.", "Say hello.", "Name a city.", "Name an animal.", "Name a river.", "Name a month.",
     "Name a tree.", "Say thank you.", "Name a metal.", "Name a planet.", "Name a tool.",
@@ -30,38 +28,33 @@ CONSENT = "Votes are published under CC0 as a dataset."
 
 
 def arrive(context: BrowserContext, url: str) -> Page:
-    """A reviewer who agrees to the text, asks for short answers and compares."""
+    """A reviewer who agrees to the text, asks for short answers and brings the list of prompts."""
     page = context.new_page()
     page.goto(f"{url}?tab=chat")
     expect(page.locator("#consent-text")).to_contain_text(CONSENT, timeout=SLOW)
     page.locator("#consent-agree").click()
     expect(page.locator("#consent-agree")).to_be_hidden()
-    page.get_by_role("button", name="Settings").first.click()
     # Not before the page has its model: what is typed while it is still being put together is lost.
     expect(page.locator("#chip summary")).to_contain_text("SmolLM2", timeout=SLOW)
-    tokens = page.get_by_label("number input for Max new tokens")
-    tokens.fill("16")
-    tokens.press("Tab")
-    expect(page.get_by_label("range slider for Max new tokens")).to_have_value("16")
+    page.locator("#chat-mode").get_by_text("Compare blind").click()
+    page.locator("#contenders > button, #contenders .label-wrap").first.click()
+    limit = page.locator("#contender-sheet [data-limit]")
+    limit.fill("16")
+    limit.press("Tab")
+    expect(page.locator("#contenders-said")).to_contain_text("2 contenders are set", timeout=SLOW)
+    page.locator("#prompt-list > button, #prompt-list .label-wrap").first.click()
+    page.locator("#prompt-sheet [data-text]").fill("\n".join(PROMPTS))
+    page.locator("#prompt-sheet [data-use]").click()
+    expect(page.locator("#prompt-sheet")).to_contain_text(f"Prompt 1 of {len(PROMPTS)}")
     return page
 
 
-def ask(page: Page, prompt: str) -> None:
-    """A new conversation, and the comparison begun."""
-    page.locator("#chat-mode").get_by_text("Single answer").click()
-    # The button with the word; each chatbot has one of the same name with a picture.
-    page.locator("button:visible").filter(has_text=re.compile(r"^\s*Clear\s*$")).click()
-    expect(page.locator("#chatbot .message")).to_have_count(0)
-    page.locator("#chat-mode").get_by_text("Compare blind").click()
-    page.locator("#battle-text textarea").fill(prompt)
-    page.locator("#compare").click()
-
-
-def vote(page: Page, key: str) -> None:
-    """The vote, on disk before the page says so."""
+def vote(page: Page, number: int, key: str) -> None:
+    """The answers to a prompt of the list, and the vote, on disk before the page says so and goes on to the next."""
     expect(page.locator("#vote-left")).to_be_visible(timeout=SLOW)
     page.locator(key).click()
-    expect(page.locator("#battle-status")).to_contain_text("Saved", timeout=SLOW)
+    expect(page.locator("#prompt-sheet")).to_contain_text(f"{number + 1} voted", timeout=SLOW)
+    expect(page.locator("#battle-status")).to_contain_text("Saved")
 
 
 def uploaded(page: Page, url: str) -> None:
@@ -102,11 +95,11 @@ def test_three_reviewers(browser: Browser, data_dir: Path, tmp_path: Path) -> No
             for context in contexts:
                 context.set_default_timeout(60_000)
             pages = [arrive(context, url) for context in contexts]
-            for number, prompt in enumerate(PROMPTS):
+            for number in range(len(PROMPTS)):
                 for page in pages:
-                    ask(page, prompt)
+                    page.locator("#prompt-sheet [data-ask]").click()
                 for who, page in enumerate(pages):
-                    vote(page, VOTES[(number + who) % 2 if who < 2 else number % 3])
+                    vote(page, number, VOTES[(number + who) % 2 if who < 2 else number % 3])
             uploaded(pages[0], url)
 
             before = board(url)

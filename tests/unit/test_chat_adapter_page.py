@@ -8,8 +8,8 @@ import gradio as gr
 import pytest
 
 from components.chip import chip
-from core.chat import Capabilities
 from core.candidates import Choice
+from core.chat import Capabilities
 from pages.battle import BASE, PINNED, BattlePage
 from pages.chat_adapter import INFO, AdapterPage
 from tests.fakes import CHAT_LORA, REF, FakeRouter, FakeStore
