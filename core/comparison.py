@@ -26,6 +26,7 @@ from core.errors import UserInputError
 from core.evidence import without_chance
 from core.images import Picture
 from core.rubric import Score
+from core.text_safety import column_of
 
 Outcome = Literal["left", "right", "tie", "both_bad"]
 Strength = Literal["slightly", "clearly"]
@@ -190,7 +191,7 @@ def field_rows_of(field: Field, vote: Vote, *, created_at: str, app_version: str
         pair = Comparison(
             field.id, field.prompt, field.replies[left], field.replies[right],
             systems=(field.systems[left], field.systems[right]), leaked=field.leaked, derived=sides > 2,
-            safety=_both(safety[left], safety[right]),
+            safety=column_of(left=safety[left], right=safety[right]),
         )  # fmt: skip
         said = vote.outcome if best is None else ("left" if best == left else "right")
         places = {left: 0, right: 1}
@@ -199,15 +200,6 @@ def field_rows_of(field: Field, vote: Vote, *, created_at: str, app_version: str
             pair, replace(vote, outcome=said, scores=scores), created_at=created_at, app_version=app_version
         )
     return tuple(rows)
-
-
-def _both(left: str | None, right: str | None) -> str | None:
-    """The verdicts of both sides as one column: null where neither was looked at."""
-    if left is None and right is None:
-        return None
-    return json.dumps(
-        {name: json.loads(text) for name, text in (("left", left), ("right", right)) if text}, sort_keys=True
-    )
 
 
 def picture_rows_of(comparison: PictureComparison, vote: Vote, *, created_at: str, app_version: str) -> tuple[Row, ...]:

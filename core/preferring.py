@@ -11,6 +11,7 @@ from core.comparison import contender
 from core.conversation import Conversation, Turn
 from core.dataset import Contender, PreferenceRow, RatingRow, Source
 from core.errors import UserInputError
+from core.text_safety import column_of
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "proving-ground/preferring")
 
@@ -33,6 +34,7 @@ def rating_of(
         backend=turn.reply.backend,
         dtype=turn.reply.dtype or None,
         tags=_tags(turn),
+        safety=turn.reply.safety,
     )
     return RatingRow(
         provenance,
@@ -95,6 +97,7 @@ def preference_of(
         backend=_common([reply.backend for reply in makers]),
         dtype=_common([reply.dtype for reply in makers]),
         tags=tuple(dict.fromkeys((*_tags(chosen), *_tags(rejected)))),
+        safety=column_of(chosen=_verdict(chosen), rejected=_verdict(rejected)),
     )
     return pair_row(
         prompt=prompt,
@@ -115,6 +118,10 @@ def _source(chosen: Turn, rejected: Turn) -> Source:
 
 def _maker(turn: Turn) -> Contender:
     return contender(turn.reply) if turn.reply is not None else Contender()
+
+
+def _verdict(turn: Turn) -> str | None:
+    return turn.reply.safety if turn.reply is not None else None
 
 
 def _tags(turn: Turn) -> tuple[str, ...]:

@@ -61,6 +61,12 @@ def safety_column(prompt: TextVerdict | None, answer: TextVerdict | None) -> str
     return json.dumps(told, sort_keys=True, ensure_ascii=False) if told else None
 
 
+def column_of(**verdicts: str | None) -> str | None:
+    """The verdicts of several answers as one column, each under its name; null where none was looked at."""
+    looked_at = {name: json.loads(text) for name, text in verdicts.items() if text}
+    return json.dumps(looked_at, sort_keys=True) if looked_at else None
+
+
 def flags_of(safety: str | None, name: str) -> str:
     """What a stored verdict says to a person: “Answer A was flagged …”; "" where nothing was found."""
     if safety is None:

@@ -111,6 +111,7 @@ def _reply_record(reply: Reply) -> dict[str, Any]:
         "finish": reply.finish,
         "usage": asdict(reply.usage) if reply.usage else None,
         "why": reply.why,
+        "safety": reply.safety,
     }
 
 
@@ -128,6 +129,7 @@ def _reply_of(turn_id: str, content: str, made: Mapping[str, Any]) -> Reply:
         made["finish"],
         Usage(**usage) if usage else None,
         made.get("why") or "",
+        made.get("safety") or None,
     )
 
 

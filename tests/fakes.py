@@ -1,4 +1,4 @@
-"""Stand-ins for the services, entering by the same door as the real ones (core/protocols.py)."""
+"""Stand-ins for the services, entering by the same door as the real ones (core/*_protocols.py)."""
 
 from __future__ import annotations
 
