@@ -103,7 +103,11 @@ const heard = {
     navigator.clipboard?.writeText(url).then(() => say("The link is in the clipboard."), () => say(url));
   },
 };
-window.provingKept = (message) => { if (message) { const told = JSON.parse(message); heard[told.op]?.(told); } return message; };
+let answered = false;
+window.provingKept = (message) => {
+  if (message) { answered = true; const told = JSON.parse(message); heard[told.op]?.(told); }
+  return message;
+};
 
 let typing;
 search.addEventListener("input", () => {
@@ -126,4 +130,11 @@ file.addEventListener("change", async () => {
 render();
 const open_now = sessionStorage.getItem(NOW);
 const here = open_now ? read(open_now) : all().find((one) => one.head.running && Date.now() - Date.parse(one.head.updated) < 3_600_000);
-setTimeout(() => trigger("submit", {act: "resume", id: open_now, record: here ? whole(here) : null, reloaded: Boolean(open_now)}), 0);
+const resume = (left) => {
+  if (answered) return;
+  trigger("submit", {act: "resume", id: open_now, record: here ? whole(here) : null, reloaded: Boolean(open_now)});
+  // While the page is being put together, or a stream of the page before it is being closed, an event can get lost.
+  // Asked twice, the app answers the second time with the list alone.
+  if (left) setTimeout(resume, 5000, left - 1);
+};
+setTimeout(resume, 0, 12);

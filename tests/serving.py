@@ -27,8 +27,8 @@ def served(services: object, folder: Path, endpoint: str = "https://huggingface.
     import app
 
     demo = app.build(services)  # type: ignore[arg-type]
-    # gradio looks for a free port itself when it is given none, and reads no other setting of ours.
-    settings = Settings(folder, port=0, endpoint=endpoint)
+    # Not the first one free from 7860 on, as gradio would: tests that run side by side would all take that one.
+    settings = Settings(folder, port=free_port(), endpoint=endpoint)
     _, url, _ = app.launch(demo, settings, block=False, access=services.access)  # type: ignore[attr-defined]
     try:
         yield url
@@ -42,9 +42,7 @@ def running_app(
     data_dir: Path, log: Path, *, program: Sequence[str] = ("app.py",), seconds: float = 180, **env: str
 ) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """`python app.py` as a user starts it, in its own process; yields its address and the process."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     # The app itself runs the real model, on all cores as a user's does.
     inherited = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     environment = {**inherited, "PROVING_DATA_DIR": str(data_dir), "PORT": str(port), "PYTHONUNBUFFERED": "1", **env}
@@ -61,6 +59,13 @@ def running_app(
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on, and that nobody else who asks is given next."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def answers(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
