@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 # Tests mostly wait for servers, pages and processes, so two workers share two cores well.
-WORKERS ?= 2
+WORKERS ?= 3
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := run
 .PHONY: run test lint types bench deploy rollback train-image evaluate-image clean
