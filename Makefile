@@ -1,7 +1,7 @@
 # Two commands do all set-up: make run, make test.
 PYTHON ?= python3
 VENV := .venv
-# Tests mostly wait for servers, pages and processes, so two workers share two cores well.
+# Tests mostly wait for servers, pages and processes, so three workers share two cores well.
 WORKERS ?= 3
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := run
