@@ -64,6 +64,7 @@ from components.metered import metered_chat, metered_images
 from components.own_client import let_through
 from components.policy import WithPolicy
 from components.theme import CARD_STYLESHEET, CHAT_STYLESHEET, STYLESHEET, head, theme
+from components.triggers import part
 from components.who import who
 from core.address import IMAGE_MODES, Address
 from core.chat_protocols import ChatRouter, RemoteModels
@@ -401,6 +402,7 @@ def build(services: Services) -> gr.Blocks:
     most_waiting = access.limits.queue.all
     demo.queue(max_size=int(most_waiting) if most_waiting < 10_000 else 200, default_concurrency_limit=8)
     calm(demo)
+    part(demo)
     guard(demo, RULES, access, shared.visitor)
     return demo
 
