@@ -1,8 +1,8 @@
 # Two commands do all set-up: make run, make test.
 PYTHON ?= python3
 VENV := .venv
-# Tests mostly wait for servers, pages and processes, so three workers share two cores well.
-WORKERS ?= 3
+# Tests mostly wait for servers, pages and processes, so two workers share two cores well.
+WORKERS ?= 2
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := run
 .PHONY: run test lint types bench deploy rollback train-image evaluate-image clean

@@ -47,7 +47,9 @@ class ConsentPanel:
             self.show,
             shared.visitor,
             [view.panel, view.text, view.version],
+            # The call for the name must not be left out while the one without it is still on its way.
             **quick,
+            trigger_mode="multiple",
         )
         view.agree.click(self.agree, [shared.visitor, view.version], [view.panel, view.text, view.version], **quick)
 

@@ -19,19 +19,19 @@ CONSENT = "My votes are kept under a pseudonym.\n<b>They</b> may be published."
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("data")
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return tmp_path / "data"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def store(data: Path) -> Iterator[SqliteFeedbackStore]:
     made = build_feedback(data, dataset="", token=None, endpoint="", consent=CONSENT)
     yield made
     made.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def url(store: SqliteFeedbackStore, data: Path) -> Iterator[str]:
     with served(services(FakeRouter(), store), data) as address:
         yield address
