@@ -104,38 +104,23 @@ class _Place:
             self._access.usage.give_back(self._what, self._who, self._counted - used)
 
 
-class _Chat(_Metered):
-    def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> Answer:
-        """As the router's, within the caller's limits."""
-        [(answer, place)] = self._begin(
-            1, "tokens", tokens_of(settings), lambda: [self._inner.start(ref, messages, settings)]
-        )
-        return cast(Answer, _Answer(answer, place))
+class _Held:
+    """An answer or a drawing that frees its place when it ends, whoever listens to the end; `used` says what it took."""
 
-    def start_together(self, requests: Sequence[ChatRequest]) -> tuple[Answer, ...]:
-        """As the router's, within the caller's limits."""
-        tokens = sum(tokens_of(settings) for _, _, settings in requests)
-        begun = self._begin(len(requests), "tokens", tokens, lambda: self._inner.start_together(requests))
-        return tuple(cast(Answer, _Answer(answer, place)) for answer, place in begun)
-
-
-class _Answer:
-    """An answer that frees its place when it ends, whoever listens to the end."""
-
-    def __init__(self, inner: Answer, place: _Place) -> None:
-        self._inner, self._place = inner, place
+    def __init__(self, inner: Any, place: _Place, used: Callable[[Any], float | None] = lambda _: None) -> None:
+        self._inner, self._place, self._used = inner, place, used
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    def listen(self) -> Iterator[Delta]:
-        """As the answer's own."""
+    def listen(self) -> Iterator[Delta | Step]:
+        """As its own."""
         self._place.left = None
         try:
-            for delta in self._inner.listen():
-                if delta.finish is not None:
+            for each in self._inner.listen():
+                if each.finish is not None:
                     self._end()
-                yield delta
+                yield each
         except GeneratorExit:
             self._place.left = monotonic()
             raise
@@ -144,13 +129,32 @@ class _Answer:
             raise
 
     def cancel(self) -> None:
-        """As the answer's own."""
+        """As its own."""
         self._inner.cancel()
         self._end()
 
     def _end(self) -> None:
-        usage = self._inner.reply().usage
-        self._place.done(float(usage.completion_tokens) if usage else None)
+        self._place.done(self._used(self._inner))
+
+
+class _Chat(_Metered):
+    def start(self, ref: ModelRef, messages: tuple[Message, ...], settings: GenerationSettings) -> Answer:
+        """As the router's, within the caller's limits."""
+        [(answer, place)] = self._begin(
+            1, "tokens", tokens_of(settings), lambda: [self._inner.start(ref, messages, settings)]
+        )
+        return cast(Answer, _Held(answer, place, _tokens_used))
+
+    def start_together(self, requests: Sequence[ChatRequest]) -> tuple[Answer, ...]:
+        """As the router's, within the caller's limits."""
+        tokens = sum(tokens_of(settings) for _, _, settings in requests)
+        begun = self._begin(len(requests), "tokens", tokens, lambda: self._inner.start_together(requests))
+        return tuple(cast(Answer, _Held(answer, place, _tokens_used)) for answer, place in begun)
+
+
+def _tokens_used(answer: Answer) -> float | None:
+    usage = answer.reply().usage
+    return float(usage.completion_tokens) if usage else None
 
 
 def tokens_of(settings: GenerationSettings) -> int:
@@ -165,39 +169,9 @@ class _Images(_Metered):
         side = (settings.width or can.width) * (settings.height or can.height)
         pixels = side * (settings.steps or can.steps) * max(1, settings.batch) / MILLION
         [(drawing, place)] = self._begin(1, "pixels", pixels, lambda: [self._inner.start(ref, settings)])
-        return cast(Drawing, _Drawing(drawing, place))
+        return cast(Drawing, _Held(drawing, place))
 
     def prepare_adapter(self, ref: ModelRef, adapter: Adapter) -> Iterator[Progress]:
         """As the router's; one that is not here yet is fetched for a curator only."""
         here = any(known.ref == adapter.ref for known in self._inner.adapters(ref))
         yield from self._fetched(self._inner.prepare_adapter(ref, adapter), here, str(adapter.ref))
-
-
-class _Drawing:
-    """A drawing that frees its place when it ends."""
-
-    def __init__(self, inner: Drawing, place: _Place) -> None:
-        self._inner, self._place = inner, place
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def listen(self) -> Iterator[Step]:
-        """As the drawing's own."""
-        self._place.left = None
-        try:
-            for step in self._inner.listen():
-                if step.finish is not None:
-                    self._place.done()
-                yield step
-        except GeneratorExit:
-            self._place.left = monotonic()
-            raise
-        except BaseException:
-            self._place.done()
-            raise
-
-    def cancel(self) -> None:
-        """As the drawing's own."""
-        self._inner.cancel()
-        self._place.done()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from backends.image.checked import CheckedDrawing
 from backends.image.classifier import ClassifierDownloads, PictureClassifier
+from backends.prompt_filters import filter_in
 from core.chat import Progress
-from core.errors import UserInputError
 from core.image_protocols import Drawing
 from core.images import ImageSettings
-from core.prompt_filter import PromptFilter, read_prompt_filter
+from core.prompt_filter import PromptFilter
 from core.refs import ModelRef
 
 
@@ -59,15 +58,4 @@ def build_safety(
             labels=settings.labels,
             threshold=settings.threshold,
         )
-    return Safety(_prompts(settings.prompt_filter), classifier)
-
-
-def _prompts(path: str) -> PromptFilter:
-    if not path:
-        return PromptFilter()
-    try:
-        return read_prompt_filter(Path(path).expanduser().read_text(encoding="utf-8"), "PROVING_PROMPT_FILTER")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserInputError(
-            f"PROVING_PROMPT_FILTER: {path} cannot be read ({type(error).__name__}). Name a text file in UTF-8."
-        ) from error
+    return Safety(filter_in(settings.prompt_filter, "PROVING_PROMPT_FILTER"), classifier)

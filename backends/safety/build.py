@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
+from backends.prompt_filters import filter_in
 from backends.safety.classifier import TextClassifier, TextClassifierDownloads
-from core.errors import AppError, UserInputError
-from core.prompt_filter import PromptFilter, read_prompt_filter
+from core.errors import AppError
+from core.prompt_filter import PromptFilter
 from core.refs import ModelRef, shown
 from core.text_safety import Action, Finding, TextVerdict
 
@@ -75,16 +75,5 @@ def build_text_safety(
             labels=settings.labels,
             threshold=settings.threshold,
         )
-    words = _words(settings.words)
+    words = filter_in(settings.words, "PROVING_TEXT_FILTER")
     return TextChecks(words, classifier, settings.action) if words.rules or classifier else None
-
-
-def _words(path: str) -> PromptFilter:
-    if not path:
-        return PromptFilter()
-    try:
-        return read_prompt_filter(Path(path).expanduser().read_text(encoding="utf-8"), "PROVING_TEXT_FILTER")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserInputError(
-            f"PROVING_TEXT_FILTER: {path} cannot be read ({type(error).__name__}). Name a text file in UTF-8."
-        ) from error
