@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--compile", action="store_true", help="torch.compile the UNet")
     lora = verbs.add_parser("lora", help="train a LoRA on one emoji style for an exported model")
     lora.add_argument("--base", type=Path, default=BUNDLED)
-    lora.add_argument("--style", default="twemoji")
+    lora.add_argument("--style", default="glossy")
     lora.add_argument("--steps", type=int, default=600)
     lora.add_argument("--out", type=Path, default=Path("data/training/lora"))
     for one in (train, lora):

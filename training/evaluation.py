@@ -27,8 +27,6 @@ SAME_GROUP = 5
 STEPS = 20
 GUIDANCE = 3.5
 CEILING = 0.9
-# Where no list of what was learned lies beside the model, this many of the commonest concepts are asked for.
-ASSUMED = 334
 
 
 @dataclass(frozen=True)
@@ -166,10 +164,7 @@ def timed(model: Path) -> dict[str, float]:
 
 
 def evaluate(model: Path, made: Drawings, *, style: str, prompts: int, seed: int, card: bool) -> dict[str, Any]:
-    """Measure, print, and with `card` write the section of the model's README.
-
-    Where the split is recorded, also sheet.png and nearest.png.
-    """
+    """Measure, print, and with `card` write the section of the model's README, sheet.png and nearest.png."""
     import numpy as np
 
     from training.card import section, write_section
@@ -196,7 +191,7 @@ def evaluate(model: Path, made: Drawings, *, style: str, prompts: int, seed: int
         "unseen": [n for n, one in enumerate(asked) if one.unseen],
     }
     found: dict[str, Any] = {
-        "style": style, "judged_by": others, "ceiling": ceiling, "recorded": split.recorded, "concepts": len(known),
+        "style": style, "judged_by": others, "ceiling": ceiling, "concepts": len(known),
         "shares": {name: Share(sum(hits[n] for n in some), len(some)) for name, some in groups.items()},
         "with_colour": {name: Share(sum(hits[n] and shown[n] for n in some), len(some)) for name, some in groups.items()},
         "seed": seed,
@@ -205,7 +200,7 @@ def evaluate(model: Path, made: Drawings, *, style: str, prompts: int, seed: int
         print(f"{name}: {share}; with its colour {found['with_colour'][name]}", flush=True)
     found["timing"] = timed(model)
     print(found["timing"], flush=True)
-    if card and split.recorded:
+    if card:
         dice = random.Random(f"sheet {seed}")
         some = [n for name in ("seen", "unseen") for n in sorted(dice.sample(groups[name], min(12, len(groups[name]))))]
         labels = [asked[n].text.removesuffix(f", {style} style") + ("*" if asked[n].unseen else "") for n in some]
@@ -214,7 +209,6 @@ def evaluate(model: Path, made: Drawings, *, style: str, prompts: int, seed: int
         nearest_sheet([drawn[n] for n in few], [labels[some.index(n)] for n in few], split.pictures).save(
             model / "nearest.png", optimize=True
         )
-    if card:
         write_section(model / "README.md", section(found))
     return found
 
@@ -227,23 +221,25 @@ class Split:
     trained: set[tuple[int, str]]
     apart: set[tuple[int, str]]
     pictures: np.ndarray
-    recorded: bool
 
 
 def what_is_known(model: Path, made: Drawings, style: str) -> Split:
-    """The split as `learned.json` beside the model records it; without one, a guess that says so (`recorded` false)."""
-    from dataclasses import replace
-
+    """The split as `learned.json` beside the model records it. Raises `ValueError` when there is none."""
     import numpy as np
 
     from training.captions import prompts
 
     file = model / "learned.json"
-    recorded = file.is_file()
-    record = json.loads(file.read_text(encoding="utf-8")) if recorded else {"preset": "cpu", "seed": 0}
-    preset = PRESETS[record["preset"]] if recorded else replace(PRESETS["cpu"], concepts=ASSUMED)
+    if not file.is_file():
+        raise ValueError(
+            f"{file} is missing: what the model learned is not known. Evaluate a folder that `train` made."
+        )
+    record = json.loads(file.read_text(encoding="utf-8"))
+    preset = PRESETS[record["preset"]]
     learned = items(made, preset, record["seed"])
     learners = subjects_of(made, preset)
+    if [made.subjects[n].name for n in learners] != record["concepts"]:
+        raise ValueError(f"The preset {preset.name} lists other concepts now than {file}. Check out what trained it.")
     drawn = {made.drawings[n].subject for n in made.of([style])}
     known = [n for n in learners if n in drawn]
     place = {made.subjects[n].name: n for n in known}
@@ -258,4 +254,4 @@ def what_is_known(model: Path, made: Drawings, style: str) -> Split:
 
     shown = {(made.drawings[item.drawing].subject, item.colour) for item in learned if item.colour}
     pictures = np.stack([picture(made, item) for item in learned])
-    return Split(known, pairs(unseen=False) & shown, pairs(unseen=True), pictures, recorded)
+    return Split(known, pairs(unseen=False) & shown, pairs(unseen=True), pictures)

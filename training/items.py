@@ -28,15 +28,18 @@ class Item:
 
 
 def subjects_of(made: Drawings, preset: Preset) -> list[int]:
-    """Which subjects a preset learns, as indices: the commonest, or all."""
+    """Which subjects a preset learns, as indices: the named ones, or all.
+
+    Raises `ValueError` for a name that no drawing in the preset's styles has.
+    """
     drawn = {one.subject for one in made.drawings if one.style in preset.styles}
-    # Grinning and beaming faces by the dozen differ too little to be told apart at this size.
-    faces = [n for n in sorted(drawn) if made.subjects[n].group == "smileys-emotion"]
-    things = [n for n in sorted(drawn) if made.subjects[n].group != "smileys-emotion"]
     if not preset.concepts:
         return sorted(drawn)
-    few = faces[: preset.concepts // 10]
-    return sorted(few + things[: preset.concepts - len(few)])
+    places = {made.subjects[n].name: n for n in drawn}
+    missing = [name for name in preset.concepts if name not in places]
+    if missing:
+        raise ValueError(f"No drawing in the styles {', '.join(preset.styles)} is of: {', '.join(missing)}.")
+    return sorted(places[name] for name in preset.concepts)
 
 
 def items(made: Drawings, preset: Preset, seed: int) -> list[Item]:

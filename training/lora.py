@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,6 @@ class LoraPlan:
     batch: int = 16
     rank: int = 8
     top: float = 1e-3
-    concepts: int = 200
 
 
 def train_lora(base: Path, made: Drawings, plan: LoraPlan, folder: Path, seed: int, limits: Limits) -> Path | None:
@@ -49,7 +49,7 @@ def train_lora(base: Path, made: Drawings, plan: LoraPlan, folder: Path, seed: i
     torch.manual_seed(seed)
     # Alpha twice the rank is what makes so few steps show.
     pipeline.unet.add_adapter(LoraConfig(r=plan.rank, lora_alpha=plan.rank * 2, target_modules=TARGETS))
-    wanted = made.of([plan.style], range(plan.concepts) if plan.concepts else None)
+    wanted = made.of([plan.style], _learned(base, made))
     if not wanted:
         known = sorted({one.style for one in made.drawings})
         raise ValueError(f"There are no drawings in the style {plan.style}. There are: {', '.join(known)}.")
@@ -81,4 +81,24 @@ def train_lora(base: Path, made: Drawings, plan: LoraPlan, folder: Path, seed: i
     StableDiffusionPipeline.save_lora_weights(
         folder, unet_lora_layers=layers, weight_name=FILE, unet_lora_adapter_metadata=adapter["default"].to_dict()
     )
+    _say_trigger(folder / FILE, f"{plan.style} style")
     return folder / FILE
+
+
+def _say_trigger(file: Path, words: str) -> None:
+    """Write the words that ask for the style into the file's header, where pages that load LoRAs look for them."""
+    from safetensors import safe_open
+    from safetensors.torch import load_file, save_file
+
+    with safe_open(file, "pt") as opened:
+        said = opened.metadata() or {}
+    save_file(load_file(file), file, {**said, "modelspec.trigger_phrase": words})
+
+
+def _learned(base: Path, made: Drawings) -> list[int] | None:
+    """The subjects that the base model knows, when it says so: a style is learned on things it can draw."""
+    record = base / "learned.json"
+    if not record.is_file():
+        return None
+    names = set(json.loads(record.read_text(encoding="utf-8"))["concepts"])
+    return [n for n, subject in enumerate(made.subjects) if subject.name in names]

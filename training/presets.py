@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from training.common import COMMON
 from training.packages import BASE_STYLES
 
 
@@ -12,8 +13,8 @@ class Preset:
     """What a run learns, how large it is, and for how long. Steps are optimizer steps; sizes are in pixels."""
 
     name: str
-    # 0 means every concept that was prepared; otherwise the commonest so many.
-    concepts: int
+    # The concepts by name; none means every one that was prepared.
+    concepts: tuple[str, ...]
     styles: tuple[str, ...]
     variants: int
     vae_channels: tuple[int, ...]
@@ -42,7 +43,7 @@ class Preset:
 PRESETS = {
     "gpu": Preset(
         name="gpu",
-        concepts=0,
+        concepts=(),
         styles=BASE_STYLES,
         variants=6,
         vae_channels=(24, 48, 96),
@@ -64,19 +65,19 @@ PRESETS = {
     ),
     "cpu": Preset(
         name="cpu",
-        concepts=240,
+        concepts=COMMON,
         styles=BASE_STYLES[:2],
         variants=4,
         vae_channels=(16, 32, 64),
         vae_layers=1,
-        vae_steps=8_000,
+        vae_steps=6_000,
         vae_batch=16,
         vae_rate=1e-3,
         vae_crop=32,
         unet_channels=(64, 128, 192),
         unet_layers=1,
-        unet_steps=30_000,
-        unet_batch=24,
+        unet_steps=12_000,
+        unet_batch=32,
         unet_rate=8e-4,
         ema=0.998,
         text_width=128,
@@ -85,7 +86,7 @@ PRESETS = {
     ),
     "tiny": Preset(
         name="tiny",
-        concepts=0,
+        concepts=(),
         styles=BASE_STYLES,
         variants=2,
         vae_channels=(8, 8, 16),

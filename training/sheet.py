@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-_CELL, _TEXT, _GAP = 192, 24, 8
+# Four times the size that is drawn.
+_CELL, _TEXT, _GAP = 256, 24, 8
 
 
 def contact_sheet(pictures: Sequence[np.ndarray], labels: Sequence[str], columns: int = 6) -> Image.Image:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from backends.bundled.image import image_path
+from backends.image.lora_fit import lora_header
 from tests.synthetic_drawings import synthetic
 from training.lora import LoraPlan, train_lora
 from training.running import Limits
@@ -61,6 +62,7 @@ def test_it_is_small_and_in_pieces() -> None:
 def test_a_lora_of_a_few_steps_changes_what_it_draws(tmp_path: Path) -> None:
     file = train_lora(image_path(), synthetic(), LoraPlan("twemoji", steps=3, batch=2, top=0.02), tmp_path, 0, Limits())
     assert file is not None
+    assert lora_header(file).triggers == ("twemoji style",)
     pipeline = load("StableDiffusionPipeline")
     before = drawn(pipeline)
     pipeline.load_lora_weights(tmp_path, weight_name=file.name)

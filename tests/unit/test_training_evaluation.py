@@ -13,7 +13,7 @@ from training.captions import Subject
 from training.card import END, START, section, write_section
 from training.colours import on_background, recolour
 from training.drawings import Drawings
-from training.evaluation import CHOICES, Share, choices, choose_prompts, has_colour, right_ones
+from training.evaluation import CHOICES, Share, choices, choose_prompts, has_colour, right_ones, what_is_known
 from training.judge import train_judge
 from training.sheet import contact_sheet, nearest, nearest_sheet
 
@@ -96,10 +96,10 @@ def test_the_nearest_training_picture() -> None:
     )
 
 
-def found(*, recorded: bool) -> dict:
+def found() -> dict:
     shares = {"plain": Share(40, 50), "coloured": Share(30, 50), "seen": Share(70, 100), "unseen": Share(45, 100)}
     return {
-        "style": "noto", "judged_by": ["flat", "twemoji"], "ceiling": Share(304, 333), "recorded": recorded,
+        "style": "noto", "judged_by": ["flat", "twemoji"], "ceiling": Share(304, 333),
         "concepts": 333, "shares": shares, "with_colour": shares, "seed": 0,
         "timing": {"seconds": 0.5, "cpu": 0.9, "threads": 2, "peak_mb": 800.0, "drawing_mb": 60.0},
     }  # fmt: skip
@@ -108,22 +108,18 @@ def found(*, recorded: bool) -> dict:
 def test_the_cards_section_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
     card = tmp_path / "README.md"
     card.write_text("# Name\n\n## Data\n\nWhat it is.\n", encoding="utf-8")
-    write_section(card, section(found(recorded=True)))
+    write_section(card, section(found()))
     once = card.read_text(encoding="utf-8")
     assert once.startswith("# Name\n\n## Data\n\nWhat it is.\n")
     assert "45.0% (45 of 100" in once
     assert "200 prompts" in once
     assert "](sheet.png)" in once
     assert "](nearest.png)" in once
-    write_section(card, section(found(recorded=True)))
+    write_section(card, section(found()))
     assert card.read_text(encoding="utf-8") == once
     assert once.count(START) == once.count(END) == 1
 
 
-def test_a_model_whose_split_is_unknown_is_not_said_to_generalise() -> None:
-    text = section(found(recorded=False))
-    assert "unseen:" not in text
-    assert "not recorded" in text
-    assert ".png" not in text
-    # Both halves with a colour together: 30 + 45 of 150.
-    assert "50.0% (75 of 150" in text
+def test_a_model_whose_split_is_unknown_is_not_measured(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="what the model learned is not known"):
+        what_is_known(tmp_path, synthetic(), "noto")
