@@ -56,7 +56,7 @@ def _apart(made: Drawings, preset: Preset, seed: int) -> tuple[list[int], list[i
     """Indices of the drawings the VAE learns, and of those that only measure."""
     import torch
 
-    wanted = made.of(preset.styles)
+    wanted = made.of(preset.vae_styles)
     order = torch.randperm(len(wanted), generator=dice(seed, "apart", 0)).tolist()
     few = max(1, int(len(wanted) * APART))
     return [wanted[n] for n in order[few:]], [wanted[n] for n in order[:few]]

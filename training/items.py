@@ -45,8 +45,8 @@ def subjects_of(made: Drawings, preset: Preset) -> list[int]:
 def items(made: Drawings, preset: Preset, seed: int) -> list[Item]:
     """The training set of a preset, in a fixed order.
 
-    Each drawing comes as it is, on backgrounds, twice, and in other colours; held-out combinations are skipped. Raises
-    `ValueError` when a caption would say one after all.
+    Each drawing comes as it is and in other colours, and where the preset says so on backgrounds and twice; held-out
+    combinations are skipped. Raises `ValueError` when a caption would say one after all.
     """
     subjects = subjects_of(made, preset)
     natural = naturals(made.subjects[n] for n in subjects)
@@ -71,6 +71,8 @@ def items(made: Drawings, preset: Preset, seed: int) -> list[Item]:
         ]
         for colour in dice.sample(others, min(len(others), preset.variants)):
             found.append(Item(index, captions(subject, drawing.style, colour=colour), colour))
+        if not preset.scenes:
+            continue
         grounds = [one for one in BACKGROUNDS if not held_out("background", one, subject.family, seed)]
         for ground in dice.sample(grounds, min(len(grounds), max(1, preset.variants // 3))):
             found.append(Item(index, captions(subject, drawing.style, background=ground), background=ground))

@@ -15,8 +15,12 @@ class Preset:
     name: str
     # The concepts by name; none means every one that was prepared.
     concepts: tuple[str, ...]
+    # What the VAE sees, and what the UNet learns to draw.
+    vae_styles: tuple[str, ...]
     styles: tuple[str, ...]
+    # Other colours of each drawing, at most; and whether it also comes on coloured backgrounds and twice.
     variants: int
+    scenes: bool
     vae_channels: tuple[int, ...]
     vae_layers: int
     vae_steps: int
@@ -44,8 +48,10 @@ PRESETS = {
     "gpu": Preset(
         name="gpu",
         concepts=(),
+        vae_styles=BASE_STYLES,
         styles=BASE_STYLES,
         variants=6,
+        scenes=True,
         vae_channels=(24, 48, 96),
         vae_layers=1,
         vae_steps=12_000,
@@ -66,8 +72,11 @@ PRESETS = {
     "cpu": Preset(
         name="cpu",
         concepts=COMMON,
-        styles=BASE_STYLES[:2],
+        vae_styles=BASE_STYLES[:2],
+        # One style: so few pictures can be seen often enough in the time there is. A LoRA brings another.
+        styles=BASE_STYLES[:1],
         variants=4,
+        scenes=False,
         vae_channels=(16, 32, 64),
         vae_layers=1,
         vae_steps=6_000,
@@ -76,7 +85,7 @@ PRESETS = {
         vae_crop=32,
         unet_channels=(64, 128, 192),
         unet_layers=1,
-        unet_steps=12_000,
+        unet_steps=8_000,
         unet_batch=32,
         unet_rate=8e-4,
         ema=0.998,
@@ -87,8 +96,10 @@ PRESETS = {
     "tiny": Preset(
         name="tiny",
         concepts=(),
+        vae_styles=BASE_STYLES,
         styles=BASE_STYLES,
         variants=2,
+        scenes=True,
         vae_channels=(8, 8, 16),
         vae_layers=1,
         vae_steps=6,

@@ -94,9 +94,8 @@ class Run:
             if weight.requires_grad
         }
         self.average = {name: weight.detach().clone() for name, weight in self.parameters.items()}
-        where = next(iter(self.parameters.values())).device.type
         self.optimizer = torch.optim.AdamW(
-            self.parameters.values(), lr=top, betas=(0.9, 0.99), weight_decay=decay, fused=where == "cuda"
+            self.parameters.values(), lr=top, betas=(0.9, 0.99), weight_decay=decay, fused=True
         )
 
     def save(self) -> None:
