@@ -12,7 +12,7 @@ from components.front_desk import ALWAYS, OURS, FrontDesk
 from components.headers import Asgi, Message, Receive, Send
 from components.own_answers import refuse
 from core.errors import AppError, QuotaExceeded
-from core.origins import from_this_page, is_loopback, name_of
+from core.origins import READING, from_this_page, is_loopback, name_of
 from core.roles import USER, Account, Role, refusal
 
 # Where the account of a request stands for everything behind the gate.
@@ -53,7 +53,7 @@ class Gate:
         if path.startswith(CLOSED):
             await self._refuse(request, send, 404, "Not here", "This app has no such page.")
             return
-        ours = from_this_page(request.headers, request.hosts)
+        ours = from_this_page(request.scope["method"], request.headers, request.hosts)
         try:
             who = await self._who(request, ours)
         except AppError as error:
@@ -62,7 +62,7 @@ class Gate:
         if who is None:
             await self._refuse(request, send, 401, "Not signed in", WRONG_KEY)
             return
-        if not ours and access.open and request.scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+        if not ours and access.open and request.scope["method"] not in READING:
             await self._refuse(request, send, 403, "Not from this page", OTHER_SITE)
             return
         if path in (ALWAYS if access.open else OURS):
@@ -112,14 +112,15 @@ class Gate:
                 self._desk.count_failure(request.address)
                 return None
             return replace(known, address=request.address)
-        if access.proxies.user_header and access.proxies.trusts(request.peer):
+        # What the proxy knows its users by, a cookie mostly, travels with what any page of any site sends here: like our
+        # own cookie it counts for our own pages only.
+        if ours and access.proxies.user_header and access.proxies.trusts(request.peer):
             named = request.header(access.proxies.user_header).strip()
             if named and USER.fullmatch(named):
                 groups = request.header(access.proxies.groups_header) if access.proxies.groups_header else ""
                 orgs = tuple(part.strip() for part in groups.split(",") if USER.fullmatch(part.strip()))
                 role = sign_in.grants.of(named, orgs) if sign_in else Role.REVIEWER
                 return Account(role, named, named, orgs, "proxy", request.address)
-        # A cookie travels with whatever any page of any site sends here: it counts for our own pages only.
         session = request.cookie(self._desk.session_cookie(request)) if ours else ""
         signed = access.sessions.account(session)
         return replace(signed, address=request.address) if signed else access.anonymous(request.address)

@@ -121,15 +121,17 @@ def test_nobody_is_led_elsewhere_after_signing_in(text: str, target: str) -> Non
 
 def test_a_browser_tells_which_page_asked() -> None:
     hosts = ("app.example:7860",)
-    assert from_this_page({}, hosts)
-    assert from_this_page({"origin": "http://app.example:7860"}, hosts)
-    assert not from_this_page({"origin": "http://evil.example"}, hosts)
-    assert not from_this_page({"origin": "null"}, hosts)
-    assert from_this_page({"sec-fetch-site": "same-origin", "origin": "http://behind.a.proxy"}, hosts)
-    assert not from_this_page({"sec-fetch-site": "cross-site"}, hosts)
-    assert not from_this_page({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, hosts)
+    assert from_this_page("POST", {}, hosts)
+    assert from_this_page("POST", {"origin": "http://app.example:7860"}, hosts)
+    assert not from_this_page("POST", {"origin": "http://evil.example"}, hosts)
+    assert not from_this_page("POST", {"origin": "null"}, hosts)
+    assert from_this_page("POST", {"sec-fetch-site": "same-origin", "origin": "http://behind.a.proxy"}, hosts)
+    assert not from_this_page("POST", {"sec-fetch-site": "cross-site"}, hosts)
+    assert not from_this_page("POST", {"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, hosts)
     link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-    assert from_this_page(link, hosts)
+    assert from_this_page("GET", link, hosts)
+    # A form of another site is a navigation as well.
+    assert not from_this_page("POST", link, hosts)
 
 
 def test_names_of_this_machine() -> None:
