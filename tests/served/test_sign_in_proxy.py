@@ -42,9 +42,7 @@ def url(rules: Access, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 def browser(url: str, come_from: str, **headers: str) -> httpx.Client:
     """A client whose requests come from that address of this machine."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return httpx.Client(
-        base_url=url, transport=httpx.HTTPTransport(local_address=come_from), headers=named, timeout=60
-    )
+    return httpx.Client(base_url=url, transport=httpx.HTTPTransport(local_address=come_from), headers=named, timeout=60)
 
 
 @pytest.mark.parametrize(
