@@ -249,7 +249,7 @@ def build_access(settings: Settings, secret: str) -> Access:
     return Access(
         open=settings.open,
         sign_in=AccountsOf(settings.grants, secret, read_entries(settings.auth), oauth, settings.endpoint),
-        audit=SqliteAudit(settings.data_dir / "audit.sqlite"),
+        audit=SqliteAudit(settings.data_dir / "audit.sqlite", settings.journal),
         limits=settings.limits,
         proxies=settings.proxies,
         hosts=settings.space_hosts,
