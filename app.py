@@ -32,6 +32,7 @@ from backends.accounts.audit import SqliteAudit
 from backends.accounts.hub import OAuthClient
 from backends.accounts.passwords import read_entries
 from backends.accounts.service import AccountsOf
+from backends.accounts.usage import SqliteUsage
 from backends.bundled.image import image_folders
 from backends.conversations.store import SqliteConversations
 from backends.evidence.facts import LocalFacts
@@ -251,6 +252,7 @@ def build_access(settings: Settings, secret: str) -> Access:
         sign_in=AccountsOf(settings.grants, secret, read_entries(settings.auth), oauth, settings.endpoint),
         audit=SqliteAudit(settings.data_dir / "audit.sqlite", settings.journal),
         limits=settings.limits,
+        book=None if settings.open else SqliteUsage(settings.data_dir / "usage.sqlite"),
         proxies=settings.proxies,
         hosts=settings.space_hosts,
         on_space=bool(settings.space_id),

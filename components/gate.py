@@ -105,11 +105,11 @@ class Gate:
         sign_in = access.sign_in
         key = request.bearer
         if key and sign_in is not None:
-            if self._desk.tries_too_often(request.address):
+            if access.usage.attempts.too_often(request.address):
                 raise QuotaExceeded("Too many wrong keys came from your address. Try again in ten minutes.")
             known = await in_thread(sign_in.by_key, key)
             if known is None:
-                self._desk.count_failure(request.address)
+                access.usage.attempts.count(request.address)
                 return None
             return replace(known, address=request.address)
         # What the proxy knows its users by, a cookie mostly, travels with what any page of any site sends here: like our
