@@ -113,12 +113,15 @@ def test_a_page_elsewhere_cannot_use_the_machine_of_its_visitor(url: str) -> Non
         reply = httpx.get(url + "config", headers={"Host": host}, timeout=60)
         assert reply.status_code == 421
         assert "PROVING_TRUSTED_PROXY" in reply.text
-    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+    # A form that a page sends by itself is a navigation, and may carry a file.
+    form = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, form):
         assert (
             httpx.post(url + "gradio_api/upload", files={"files": b"x"}, headers=headers, timeout=60).status_code == 403
         )
         assert httpx.post(url + "gradio_api/queue/join", json={}, headers=headers, timeout=60).status_code == 403
     assert httpx.get(url + "config", headers={"Host": "localhost:1"}, timeout=60).status_code == 200
+    assert httpx.get(url + "?tab=card", headers=form, timeout=60).status_code == 200, "a link from elsewhere is fine"
 
 
 def test_a_visitor_who_asks_too_often_is_told_so_and_others_are_not(tmp_path: Path) -> None:

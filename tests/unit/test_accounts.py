@@ -11,7 +11,7 @@ import pytest
 from backends.accounts.__main__ import main
 from backends.accounts.audit import SqliteAudit
 from backends.accounts.keys import is_key, make_key, user_of
-from backends.accounts.passwords import Passwords, hashed, matches, read_entries
+from backends.accounts.passwords import COST, Passwords, hashed, matches, read_entries
 from backends.accounts.service import AccountsOf
 from components.access import Access
 from components.sessions import HOURS, Sessions
@@ -51,6 +51,20 @@ def test_the_file_is_read_strictly_and_an_error_shows_no_password(tmp_path: Path
             read_entries(wrong)
         assert "PROVING_AUTH" in str(refused.value)
         assert "hunter2secret" not in str(refused.value)
+
+
+def test_somebody_who_is_not_there_takes_as_long_as_somebody_who_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def counted(password: str, salt: bytes, cost: int, *rest: int) -> bytes:
+        made.append(cost)
+        return b"x" * 32
+
+    users = Passwords(read_entries(f"alice:{hashed('correct horse')}"))
+    monkeypatch.setattr("backends.accounts.passwords._scrypt", counted)
+    for user in ("alice", "nobody"):
+        assert users.check(user, "wrong") is None
+    assert made == [COST, COST]
 
 
 def test_the_command_makes_a_line_that_signs_in(
