@@ -46,7 +46,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PROVING_JOURNAL",
         "",
-        "Folder on a bucket or volume: every vote is there before it counts as saved, and a new disk starts from it.",
+        "Folder on a bucket or volume: every vote is there before it counts as saved, the audit log too; a new disk starts from it.",
     ),
     Variable("PROVING_COMMIT_SECONDS", "60", "Seconds between two commits to the Hub dataset, unless Upload now."),
     Variable(

@@ -53,7 +53,9 @@ def everything(tmp_path_factory: pytest.TempPathFactory) -> Iterator[app.Service
 def shown(rules: Access, everything: app.Services) -> app.Services:
     """The same on scripted engines; cards are the catalogue's alone, as no Hub answers."""
     stand_ins = services(FakeRouter(), STORE)
-    kept = {field.name: getattr(stand_ins, field.name) or getattr(everything, field.name) for field in fields(stand_ins)}
+    kept = {
+        field.name: getattr(stand_ins, field.name) or getattr(everything, field.name) for field in fields(stand_ins)
+    }
     return app.Services(**{**kept, "access": rules, "details": None, "repos": None})
 
 
