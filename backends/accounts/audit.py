@@ -80,13 +80,17 @@ class SqliteAudit:
             except OSError as error:
                 log.error("the audit log is on this disk but not in the journal %s: %s", self._segments.folder, error)
 
+    def of(self, action: str) -> tuple[Entry, ...]:
+        """Every entry of one kind, the oldest first."""
+        with self._lock:
+            rows = self._database.execute(f"{SELECT} WHERE action = ? ORDER BY number", (action,)).fetchall()
+        return tuple(Entry(*row) for row in rows)
+
     def newest(self, limit: int = 100, before: int = 0) -> tuple[Entry, ...]:
         """The newest entries first; `before` is the number of the last one that was read, 0 for the beginning."""
         with self._lock:
             rows = self._database.execute(
-                "SELECT number, at, who, role, how, action, detail, outcome FROM audit WHERE ? = 0 OR number < ? "
-                "ORDER BY number DESC LIMIT ?",
-                (before, before, limit),
+                f"{SELECT} WHERE ? = 0 OR number < ? ORDER BY number DESC LIMIT ?", (before, before, limit)
             ).fetchall()
         return tuple(Entry(*row) for row in rows)
 
@@ -167,6 +171,7 @@ class SqliteAudit:
         )
 
 
+SELECT = "SELECT number, at, who, role, how, action, detail, outcome FROM audit"
 INSERT = f"INSERT OR IGNORE INTO audit ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 
 
