@@ -23,8 +23,7 @@ OURS = ("/sign-in", "/sign-in/hub", "/login/callback", "/sign-out", "/account", 
         "/account/audit", "/account/audit.json")  # fmt: skip
 # What there is also where nobody has to sign in.
 ALWAYS = ("/account/me", "/account/audit", "/account/audit.json")
-
-
+MOST_BEGUN, MOST_BEGUN_EACH = 1000, 20
 OLD_FORM = "The form was too old, or another site sent it. Open the page again, then send it."
 NOT_BEGUN = "That sign-in was not begun in this browser, or took too long. Try again."
 NOT_DONE = "The Hub did not sign you in. Try again, or go on without."
@@ -37,6 +36,7 @@ class Begun:
     verifier: str
     target: str
     ends: float
+    address: str
 
 
 class FrontDesk:
@@ -126,8 +126,12 @@ class FrontDesk:
     async def _to_hub(self, request: Request, send: Send, target: str) -> None:
         assert self.access.sign_in is not None
         state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
-        self._begun[state] = Begun(verifier, target, time.monotonic() + 600)
-        while len(self._begun) > 1000:
+        # Nobody begins so often that what others have begun is forgotten.
+        own = [known for known, begun in self._begun.items() if begun.address == request.address]
+        for known in own[: max(0, len(own) - MOST_BEGUN_EACH + 1)]:
+            del self._begun[known]
+        self._begun[state] = Begun(verifier, target, time.monotonic() + 600, request.address)
+        while len(self._begun) > MOST_BEGUN:
             self._begun.popitem(last=False)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
         await redirect(

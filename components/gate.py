@@ -20,8 +20,12 @@ ACCOUNT = "proving.account"
 TICKET, OWN_CLIENT = b"x-proving-ticket", b"x-proving-client"
 # What gradio serves and this app has no use for: the first two open addresses a caller names.
 CLOSED = ("/gradio_api/proxy=", "/gradio_api/file=http", "/proxy=", "/file=http", "/gradio_api/vibe-", "/gradio_api/undo-vibe",
-          "/gradio_api/process_recording", "/gradio_api/dev/", "/gradio_api/runs", "/monitoring", "/gradio_api/deep_link")  # fmt: skip
+          "/gradio_api/process_recording", "/gradio_api/dev/", "/gradio_api/runs", "/monitoring", "/gradio_api/deep_link",
+          # Functions of components run past the check of roles; none of this app's components has one.
+          "/gradio_api/component_server")  # fmt: skip
 MEGABYTE = 1_000_000
+# What gradio reads whole before anything looks at it: a picture of 50 MB as text fits. An upload goes to disk as it comes.
+MOST_BODY = 80 * MEGABYTE
 
 
 class Gate:
@@ -78,9 +82,10 @@ class Gate:
             return
         request.scope[ACCOUNT] = who
         receive = request.receive
-        if path.startswith("/gradio_api/upload") and request.scope["method"] == "POST":
+        if request.scope["method"] not in READING:
+            uploads = path.startswith("/gradio_api/upload")
             try:
-                receive = self._counted(request, who)
+                receive = self._counted(request, who, 0 if uploads else MEGABYTE, None if uploads else MOST_BODY)
             except QuotaExceeded as error:
                 await self._refuse(request, send, 429, "Too much", str(error))
                 return
@@ -125,23 +130,36 @@ class Gate:
         signed = access.sessions.account(session)
         return replace(signed, address=request.address) if signed else access.anonymous(request.address)
 
-    def _counted(self, request: Request, who: Account) -> Receive:
-        """The upload's body, counted as it comes; refused at once when its length says that it is too much."""
+    def _counted(self, request: Request, who: Account, free: int, most: int | None) -> Receive:
+        """The body, which counts as an upload from `free` bytes on, and ends at `most` (None: gradio bounds each file).
+
+        Refused at once when its length says that it is too much: raises `TooMuch` or `QuotaExceeded`.
+        """
         usage = self.access.usage
         length = request.header("content-length")
         told = int(length) if length.isdigit() else 0
-        usage.spend("upload", who, told / MEGABYTE)
-        came = 0
+        if most is not None and told > most:
+            raise TooMuch
+        came = counted = 0
+
+        def count(upto: int) -> None:
+            nonlocal counted
+            if upto > max(free, counted):
+                usage.spend("upload", who, (upto - counted) / MEGABYTE)
+                counted = upto
+
+        count(told)
 
         async def receive() -> Message:
             nonlocal came
             message = await request.receive()
-            before, came = max(came, told), came + len(message.get("body", b""))
-            if came > before:
-                try:
-                    usage.spend("upload", who, (came - before) / MEGABYTE)
-                except QuotaExceeded:
-                    return {"type": "http.disconnect"}
+            came += len(message.get("body", b""))
+            if most is not None and came > most:
+                return {"type": "http.disconnect"}
+            try:
+                count(came)
+            except QuotaExceeded:
+                return {"type": "http.disconnect"}
             return message
 
         return receive

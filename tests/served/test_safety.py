@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from components.gate import MEGABYTE, MOST_BODY
 from core.limits import WITHOUT, Limit
 from core.origins import read_proxies
 from tests.accounts import access, key_of
@@ -105,6 +107,35 @@ def test_an_uploads_name_is_a_name_and_no_path(url: str) -> None:
     # What another visitor uploaded is found only by who knows the hash of what is in it.
     assert len(Path(kept).parent.name) == 64
     assert httpx.get(f"{url}gradio_api/file={Path(kept).parents[1]}", timeout=60).status_code in (403, 404)
+
+
+def test_a_body_is_bounded_before_it_is_read_and_counts_as_an_upload(url: str, tmp_path: Path) -> None:
+    """gradio holds a whole JSON body in memory, and the files sent to a component's own function."""
+    host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
+    for path in ("queue/join", "run/chat", "call/chat", "mcp/"):
+        with socket.create_connection((host, int(port)), timeout=60) as sent:
+            head = f"POST /gradio_api/{path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+            sent.sendall(f"{head}Content-Length: {MOST_BODY + 1}\r\n\r\n".encode())
+            assert sent.recv(12) == b"HTTP/1.1 413", path
+
+    def endless() -> Iterator[bytes]:
+        for _ in range(MOST_BODY // MEGABYTE + 10):
+            yield b" " * MEGABYTE
+
+    with pytest.raises(httpx.HTTPError):
+        # Without a length: the connection ends where it becomes too much.
+        httpx.post(f"{url}gradio_api/run/feedback_status", content=endless(), timeout=60).raise_for_status()
+    files = {"data": ("x", b"x")}
+    assert httpx.post(f"{url}gradio_api/component_server", files=files, timeout=60).status_code == 404
+    with served(
+        replace(services(), access=access(tmp_path, limits=replace(WITHOUT, upload=Limit(3, 100)))), tmp_path
+    ) as own:
+        body = {"data": ["x" * 2_000_000, "c", True], "session_hash": "x"}
+        said = [httpx.post(f"{own}gradio_api/run/submit_rating", json=body, timeout=60) for _ in range(2)]
+        assert [reply.status_code for reply in said] == [500, 429]
+        # What people write is no upload.
+        small = {"data": [], "session_hash": "x"}
+        assert httpx.post(f"{own}gradio_api/run/feedback_status", json=small, timeout=60).status_code == 200
 
 
 def test_a_page_elsewhere_cannot_use_the_machine_of_its_visitor(url: str) -> None:

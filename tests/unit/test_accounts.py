@@ -14,7 +14,7 @@ from backends.accounts.keys import is_key, make_key, user_of
 from backends.accounts.passwords import COST, Passwords, hashed, matches, read_entries
 from backends.accounts.service import AccountsOf
 from components.access import Access
-from components.sessions import HOURS, Sessions
+from components.sessions import HOURS, MOST_EACH, Sessions
 from core.audit import Entry, detail_of
 from core.errors import UserInputError
 from core.refs import ModelRef
@@ -132,6 +132,14 @@ def test_a_session_ends_and_signing_in_makes_a_new_one() -> None:
     now[0] = HOURS * 3600 + 1
     assert sessions.account(second) is None
     assert sessions.account("") is None
+
+
+def test_whoever_signs_in_again_and_again_signs_nobody_else_out() -> None:
+    sessions = Sessions()
+    alice = sessions.begin(Account(Role.REVIEWER, "alice", how="password"))
+    mallory = [sessions.begin(Account(Role.VISITOR, "mallory", how="password")) for _ in range(MOST_EACH + 5)]
+    assert sessions.account(alice) is not None
+    assert [sessions.account(one) is not None for one in mallory] == [False] * 5 + [True] * MOST_EACH
 
 
 def test_the_audit_log_can_only_grow(tmp_path: Path) -> None:
