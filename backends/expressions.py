@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import select
+import queue
 import struct
 import subprocess
 import sys
@@ -17,6 +17,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
+from typing import IO
 
 from core.errors import BackendError
 from core.prompt_filter import Matches
@@ -34,6 +35,7 @@ class Expressions:
         self._expressions, self.seconds = tuple(expressions), seconds
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._said: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def matches(self, text: str) -> Matches:
         """Which expressions occur in `text`, by their places; the one that was at work when the time was over.
@@ -64,13 +66,14 @@ class Expressions:
 
     def _asked(self, text: str) -> Matches:
         process = self._process or self._begun()
-        assert process.stdin is not None and process.stdout is not None
         _put(process, text)
         said = b""
         ends = monotonic() + self.seconds
         while len(said) < len(self._expressions):
-            ready, _, _ = select.select([process.stdout], [], [], max(0.0, ends - monotonic()))
-            came = os.read(process.stdout.fileno(), 65_536) if ready else b""
+            try:
+                came = self._said.get(timeout=max(0.0, ends - monotonic()))
+            except queue.Empty:
+                came = b""
             if not came:
                 # The time is over, or the process ended by itself: it had no more memory.
                 self._end()
@@ -83,11 +86,14 @@ class Expressions:
         process = subprocess.Popen(  # noqa: S603  (our own script with our own interpreter; expressions are data on stdin)
             [sys.executable, "-I", str(WORKER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env={}
         )
-        self._process = process
+        assert process.stdout is not None
+        self._process, self._said = process, queue.SimpleQueue()
+        # A thread, because not every system can wait for a pipe with an end to its patience.
+        reading = (process.stdout, self._said)
+        threading.Thread(target=_read, args=reading, name="expressions", daemon=True).start()
         _put(process, "\0".join(self._expressions))
         # Until it is ready, no text's time runs: on a busy machine a start takes longer than a check.
-        assert process.stdout is not None
-        if os.read(process.stdout.fileno(), 1) != b".":
+        if self._said.get() != b".":
             raise OSError("the process did not begin")
         return process
 
@@ -97,11 +103,19 @@ class Expressions:
         process, self._process = self._process, None
         process.kill()
         process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                # What it was not told any more is of no use to anybody.
-                with contextlib.suppress(OSError):
-                    pipe.close()
+        if process.stdin is not None:
+            # What it was not told any more is of no use to anybody.
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+
+
+def _read(pipe: IO[bytes], into: queue.SimpleQueue[bytes]) -> None:
+    """Hand on what the process says until it ends; the last thing is nothing."""
+    # Closed here alone: elsewhere its number could be another file's by the time this reads.
+    with pipe:
+        while came := os.read(pipe.fileno(), 65_536):
+            into.put(came)
+    into.put(b"")
 
 
 def _put(process: subprocess.Popen[bytes], text: str) -> None:

@@ -78,8 +78,9 @@ class Usage:
 class Access:
     """The operator's rules. The default is a page on loopback: whoever reaches it is its user, and admin.
 
-    `secret` makes visitors' ids from accounts. `book` keeps what counts against the limits beyond a restart. `hosts` are the names this app is known under, beside the Host header.
-    `tickets` let gradio's own client, through which MCP tools are called, speak for whoever called the tool.
+    `secret` makes visitors' ids from accounts. `book` keeps what counts against the limits beyond a restart. `hosts` are the
+    names this app is known under, beside the Host header. `tickets` let gradio's own client, through which MCP tools are
+    called, speak for whoever called the tool.
     """
 
     open: bool = True

@@ -101,16 +101,16 @@ class Window:
         else:
             self.parts.append((now, amount))
 
-    def take_back(self, amount: float) -> None:
-        """Use `amount` less: of the newest parts, and never less than nothing."""
+    def take_back(self, now: float, amount: float) -> float:
+        """Use `amount` less: of the newest parts, and never less than nothing. Returns how much less it is."""
+        amount = left = min(amount, self.at(now))
         for place in range(len(self.parts) - 1, -1, -1):
             then, part = self.parts[place]
-            less = min(part, amount)
+            less = min(part, left)
             self.parts[place] = (then, part - less)
-            self.used -= less
-            amount -= less
-            if amount <= 0:
-                return
+            left -= less
+        self.used -= amount
+        return amount
 
     def free_in(self, now: float, amount: float, most: float) -> float:
         """Seconds until `amount` more fits below `most`; a window if it never does."""
@@ -167,7 +167,7 @@ class Meter:
                     if amount > 0:
                         window.add(now - ago, amount)
                     else:
-                        window.take_back(-amount)
+                        window.take_back(now, -amount)
 
     def spend(self, what: str, key: str, amount: float = 1.0) -> None:
         """Count `amount` of requests, tokens, pixels or upload; raises `QuotaExceeded` and counts nothing when it is too much."""
@@ -199,12 +199,12 @@ class Meter:
 
     def give_back(self, what: str, key: str, amount: float) -> None:
         """Of what was counted beforehand, `amount` was not used after all."""
-        window, everybody = self._each.get((key, what)), self._all.get(what)
-        if window is None or everybody is None:
-            return
-        window.take_back(amount)
-        everybody.take_back(amount)
-        self._remember(what, key, -amount)
+        now = self._clock()
+        own, everybody = self._windows(what, key, now)
+        amount = own.take_back(now, amount)
+        if amount > 0:
+            everybody.take_back(now, amount)
+            self._remember(what, key, -amount)
 
     def _remember(self, what: str, key: str, amount: float) -> None:
         if self._book is not None and seconds_of(what) == HOUR:
