@@ -131,6 +131,19 @@ def test_what_is_given_back_never_gives_more_than_the_share() -> None:
         meter.spend("tokens", "a", 1)
 
 
+def test_what_is_given_back_late_takes_nothing_from_what_others_used() -> None:
+    clock = Clock()
+    meter = Meter(Limits(tokens=Limit(1000, 1000)), clock)
+    meter.spend("tokens", "a", 500)
+    clock.now += 3500
+    meter.spend("tokens", "b", 400)
+    clock.now += 200
+    meter.give_back("tokens", "a", 500)
+    with pytest.raises(QuotaExceeded, match="All visitors together"):
+        meter.spend("tokens", "c", 601)
+    meter.spend("tokens", "c", 600)
+
+
 class Restarts:
     """The app on one disk, started again and again; both clocks move together."""
 
