@@ -317,6 +317,9 @@ def test_the_audit_log_says_who_did_what_and_only_an_admin_reads_it(url: str, ru
     with signed_in(url, "cora") as curator:
         assert curator.get("account/audit.json").status_code == 403
         assert "Audit log" not in curator.get("account").text
+        refused = curator.get("account/audit", headers={"Accept": "text/html"})
+        assert refused.status_code == 403
+        assert '<a href="/sign-in?next=%2Faccount%2Faudit">Sign in</a>' in refused.text
     with signed_in(url, "ann") as admin:
         entries = admin.get("account/audit.json").json()
         assert {"ann", "cora", "rita"} <= {entry["who"] for entry in entries if entry["action"] == "signed in"}
