@@ -126,7 +126,12 @@ def test_a_body_is_bounded_before_it_is_read_and_counts_as_an_upload(url: str, t
 
     with pytest.raises(httpx.HTTPError):
         # Without a length: the connection ends where it becomes too much.
-        httpx.post(f"{url}gradio_api/run/feedback_status", content=endless(), timeout=60).raise_for_status()
+        httpx.post(
+            f"{url}gradio_api/run/feedback_status",
+            content=endless(),
+            headers={"Content-Type": "application/json"},
+            timeout=60,
+        ).raise_for_status()
     files = {"data": ("x", b"x")}
     assert httpx.post(f"{url}gradio_api/component_server", files=files, timeout=60).status_code == 404
     with served(
