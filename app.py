@@ -32,6 +32,7 @@ from backends.accounts.audit import SqliteAudit
 from backends.accounts.hub import OAuthClient
 from backends.accounts.passwords import read_entries
 from backends.accounts.service import AccountsOf
+from backends.accounts.usage import SqliteUsage
 from backends.bundled.image import image_folders
 from backends.conversations.store import SqliteConversations
 from backends.evidence.facts import LocalFacts
@@ -67,6 +68,7 @@ from components.theme import CARD_STYLESHEET, CHAT_STYLESHEET, STYLESHEET, head,
 from components.triggers import part
 from components.who import who
 from core.address import IMAGE_MODES, Address
+from core.audit import CHANGED_SETTING, Entry, changed_settings
 from core.chat_protocols import ChatRouter, RemoteModels
 from core.conversations import ConversationStore
 from core.errors import AppError
@@ -75,6 +77,7 @@ from core.feedback_protocols import FeedbackStore
 from core.hub_protocols import CardDetails, HubCatalog, LocalCache, RepoDetails
 from core.image_protocols import ImageRouter, PictureStore
 from core.origins import is_loopback
+from core.roles import Role
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from core.rubric import Rubric
 from core.settings import Settings
@@ -246,11 +249,17 @@ def build_access(settings: Settings, secret: str) -> Access:
     if settings.oauth:
         client_id, client_secret, scopes, provider = settings.oauth
         oauth = OAuthClient(client_id, client_secret, scopes, provider, next(iter(settings.space_hosts), ""))
+    entries = read_entries(settings.auth)
+    audit = SqliteAudit(settings.data_dir / "audit.sqlite", settings.journal)
+    before = (entry.detail for entry in audit.of(CHANGED_SETTING))
+    for change in changed_settings(before, settings.given, secret):
+        audit.add(Entry(0, "", "the operator", Role.ADMIN.title, "settings", CHANGED_SETTING, change))
     return Access(
         open=settings.open,
-        sign_in=AccountsOf(settings.grants, secret, read_entries(settings.auth), oauth, settings.endpoint),
-        audit=SqliteAudit(settings.data_dir / "audit.sqlite"),
+        sign_in=AccountsOf(settings.grants, secret, entries, oauth, settings.endpoint),
+        audit=audit,
         limits=settings.limits,
+        book=None if settings.open else SqliteUsage(settings.data_dir / "usage.sqlite"),
         proxies=settings.proxies,
         hosts=settings.space_hosts,
         on_space=bool(settings.space_id),

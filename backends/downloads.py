@@ -17,7 +17,7 @@ from backends.hub_client import install_timeouts
 from core.catalog import FileEntry
 from core.chat import LoadPlan, Progress
 from core.errors import AppError, DownloadFailed, HubUnreachable
-from core.files import INDEX, PICKLE_INDEX, inference_files, loadable
+from core.files import INDEX, PICKLE_INDEX, inference_files, is_plain_path, loadable
 from core.refs import ModelRef
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,8 @@ class Downloads:
         with hub_errors(self._about(ref)):
             api = HfApi(endpoint=self._endpoint, token=self._token)
             info = api.model_info(ref.repo_id, revision=ref.revision, files_metadata=True, timeout=LIST_SECONDS)
-        return tuple(FileEntry(entry.rfilename, entry.size) for entry in info.siblings or ())
+        listed = (FileEntry(entry.rfilename, entry.size) for entry in info.siblings or ())
+        return tuple(entry for entry in listed if is_plain_path(entry.path))
 
     def _fetch(self, ref: ModelRef, path: str, bar: type | None = None) -> None:
         from huggingface_hub import hf_hub_download

@@ -13,7 +13,7 @@ from typing import Protocol
 from components.sessions import Sessions
 from core.audit import Entry
 from core.identity import pseudonym
-from core.limits import WITHOUT, Limits, Meter, check_places, check_waiting
+from core.limits import WITHOUT, Attempts, Book, Limits, Meter, check_places, check_waiting
 from core.origins import Proxies
 from core.roles import OPEN, Account, Role
 from core.sign_in import AuditLog, SignIn
@@ -33,9 +33,11 @@ class Place(Protocol):
 class Usage:
     """What everybody uses at this moment and lately; safe to ask from any thread."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, book: Book | None = None) -> None:
+        """`book` remembers the last hour beyond the end of the process."""
         self.limits = limits
-        self._meter = Meter(limits)
+        self.attempts = Attempts(book=book)
+        self._meter = Meter(limits, book=book)
         self._lock = threading.Lock()
         self._running: dict[Place, str] = {}
 
@@ -76,8 +78,9 @@ class Usage:
 class Access:
     """The operator's rules. The default is a page on loopback: whoever reaches it is its user, and admin.
 
-    `secret` makes visitors' ids from accounts. `hosts` are the names this app is known under, beside the Host header.
-    `tickets` let gradio's own client, through which MCP tools are called, speak for whoever called the tool.
+    `secret` makes visitors' ids from accounts. `book` keeps what counts against the limits beyond a restart. `hosts` are the
+    names this app is known under, beside the Host header. `tickets` let gradio's own client, through which MCP tools are
+    called, speak for whoever called the tool.
     """
 
     open: bool = True
@@ -89,13 +92,14 @@ class Access:
     on_space: bool = False
     on_loopback: bool = True
     secret: str = field(default="", repr=False)
+    book: Book | None = field(default=None, repr=False)
     sessions: Sessions = field(default_factory=Sessions, repr=False)
     usage: Usage = field(init=False, repr=False)
     tickets: dict[str, Account] = field(default_factory=dict, repr=False)
     own_client: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "usage", Usage(self.limits))
+        object.__setattr__(self, "usage", Usage(self.limits, self.book))
 
     @property
     def can_sign_in(self) -> bool:

@@ -27,7 +27,12 @@ class Request:
 
     def __init__(self, scope: Message, receive: Receive, access: Access) -> None:
         self.scope, self.receive = scope, receive
-        self.headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        self.headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+            # What stands twice is read as one list, so that a caller's own line never stands in for the proxy's.
+            parted = "; " if key == "cookie" else ", "
+            self.headers[key] = f"{self.headers[key]}{parted}{text}" if key in self.headers else text
         self.path: str = scope["path"]
         self.peer: str = (scope.get("client") or ("",))[0]
         self.address = address_of(self.peer, self.header("x-forwarded-for"), access.proxies)

@@ -15,7 +15,7 @@ from components.headers import Send
 from components.own_answers import as_json, html, refuse
 from components.sign_in_page import account, audit, sign_in
 from core.errors import AppError
-from core.limits import Window, wait
+from core.limits import ATTEMPTS_SECONDS, OF_USER, wait
 from core.origins import target_of
 from core.roles import USER, Account, Role, refusal
 
@@ -23,10 +23,7 @@ OURS = ("/sign-in", "/sign-in/hub", "/login/callback", "/sign-out", "/account", 
         "/account/audit", "/account/audit.json")  # fmt: skip
 # What there is also where nobody has to sign in.
 ALWAYS = ("/account/me", "/account/audit", "/account/audit.json")
-# From one address, and for one user from wherever: few enough to guess nothing, too many to lock somebody out in passing.
-ATTEMPTS, ATTEMPTS_USER, ATTEMPTS_SECONDS = 10, 100, 600.0
-
-
+MOST_BEGUN, MOST_BEGUN_EACH = 1000, 20
 OLD_FORM = "The form was too old, or another site sent it. Open the page again, then send it."
 NOT_BEGUN = "That sign-in was not begun in this browser, or took too long. Try again."
 NOT_DONE = "The Hub did not sign you in. Try again, or go on without."
@@ -39,6 +36,7 @@ class Begun:
     verifier: str
     target: str
     ends: float
+    address: str
 
 
 class FrontDesk:
@@ -48,7 +46,6 @@ class FrontDesk:
         self.access = access
         self._form_key = secrets.token_bytes(32)
         self._begun: OrderedDict[str, Begun] = OrderedDict()
-        self._failed: dict[str, Window] = {}
 
     async def page(self, request: Request, who: Account, ours: bool, send: Send) -> None:
         """Serve one of `OURS`. `ours` says whether the browser says that this app's page sent it."""
@@ -89,7 +86,7 @@ class FrontDesk:
         elif request.path == "/account/key" and who.user and sign_in_ways is not None:
             key = await in_thread(sign_in_ways.key_of, who)
             if key:
-                self.access.write_down(who, "made a key")
+                await in_thread(self.access.write_down, who, "made a key")
             await self._account_page(request, who, send, key)
         elif request.path == "/sign-in/hub" and sign_in_ways is not None and sign_in_ways.hub:
             await self._to_hub(request, send, target)
@@ -100,9 +97,10 @@ class FrontDesk:
 
     async def _by_password(self, request: Request, form: dict[str, str], send: Send, target: str) -> None:
         user, password = form.get("user", "")[:64], form.get("password", "")
-        names = (request.address, "user:" + user.lower())
+        names = (request.address, OF_USER + user.lower())
         found = None
-        if any(self.tries_too_often(name) for name in names):
+        attempts = self.access.usage.attempts
+        if any(attempts.too_often(name) for name in names):
             error = f"Too many wrong passwords. Try again in {wait(ATTEMPTS_SECONDS)}."
         else:
             assert self.access.sign_in is not None
@@ -110,9 +108,10 @@ class FrontDesk:
             error = "That user and password do not belong together. Try again."
         if found is None:
             for name in names:
-                self.count_failure(name)
+                attempts.count(name)
             named = Account(Role.NOBODY, address=request.address)
-            self.access.write_down(named, "signed in", user if USER.fullmatch(user) else "", "refused")
+            shown = user if USER.fullmatch(user) else ""
+            await in_thread(self.access.write_down, named, "signed in", shown, "refused")
             await self._sign_in_page(request, send, target, error, user, 401)
             return
         await self._begin(request, replace(found, address=request.address), send, target)
@@ -121,14 +120,18 @@ class FrontDesk:
         """A session under a new id: one that was there before may have been planted."""
         name = self.session_cookie(request)
         session = self.access.sessions.begin(who, before=request.cookie(name))
-        self.access.write_down(who, "signed in")
+        await in_thread(self.access.write_down, who, "signed in")
         await redirect(send, target, cookies=[self._cookie(request, name, session)])
 
     async def _to_hub(self, request: Request, send: Send, target: str) -> None:
         assert self.access.sign_in is not None
         state, verifier = secrets.token_urlsafe(24), secrets.token_urlsafe(48)
-        self._begun[state] = Begun(verifier, target, time.monotonic() + 600)
-        while len(self._begun) > 1000:
+        # Nobody begins so often that what others have begun is forgotten.
+        own = [known for known, begun in self._begun.items() if begun.address == request.address]
+        for known in own[: max(0, len(own) - MOST_BEGUN_EACH + 1)]:
+            del self._begun[known]
+        self._begun[state] = Begun(verifier, target, time.monotonic() + 600, request.address)
+        while len(self._begun) > MOST_BEGUN:
             self._begun.popitem(last=False)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")
         await redirect(
@@ -219,16 +222,3 @@ class FrontDesk:
         site = "; Secure; SameSite=None" if self._secure(request) and self.access.on_space else "; SameSite=Lax"
         secure = "; Secure" if self._secure(request) and "Secure" not in site else ""
         return f"{name}={value}; Path=/; HttpOnly{site}{secure}{kept}".encode()
-
-    def tries_too_often(self, name: str) -> bool:
-        """Whether so many attempts failed lately that the next is not looked at."""
-        window = self._failed.get(name)
-        most = ATTEMPTS_USER if name.startswith("user:") else ATTEMPTS
-        return window is not None and window.at(time.monotonic()) >= most
-
-    def count_failure(self, name: str) -> None:
-        """One more wrong password or key of this address or user."""
-        now = time.monotonic()
-        if len(self._failed) > 20_000:
-            self._failed = {known: window for known, window in self._failed.items() if window.at(now) > 0}
-        self._failed.setdefault(name, Window(ATTEMPTS_SECONDS)).add(now, 1)

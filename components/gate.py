@@ -12,7 +12,7 @@ from components.front_desk import ALWAYS, OURS, FrontDesk
 from components.headers import Asgi, Message, Receive, Send
 from components.own_answers import refuse
 from core.errors import AppError, QuotaExceeded
-from core.origins import from_this_page, is_loopback, name_of
+from core.origins import READING, from_this_page, is_loopback, name_of
 from core.roles import USER, Account, Role, refusal
 
 # Where the account of a request stands for everything behind the gate.
@@ -20,8 +20,12 @@ ACCOUNT = "proving.account"
 TICKET, OWN_CLIENT = b"x-proving-ticket", b"x-proving-client"
 # What gradio serves and this app has no use for: the first two open addresses a caller names.
 CLOSED = ("/gradio_api/proxy=", "/gradio_api/file=http", "/proxy=", "/file=http", "/gradio_api/vibe-", "/gradio_api/undo-vibe",
-          "/gradio_api/process_recording", "/gradio_api/dev/", "/gradio_api/runs", "/monitoring", "/gradio_api/deep_link")  # fmt: skip
+          "/gradio_api/process_recording", "/gradio_api/dev/", "/gradio_api/runs", "/monitoring", "/gradio_api/deep_link",
+          # Functions of components run past the check of roles; none of this app's components has one.
+          "/gradio_api/component_server")  # fmt: skip
 MEGABYTE = 1_000_000
+# What gradio reads whole before anything looks at it: a picture of 50 MB as text fits. An upload goes to disk as it comes.
+MOST_BODY = 80 * MEGABYTE
 
 
 class Gate:
@@ -53,7 +57,7 @@ class Gate:
         if path.startswith(CLOSED):
             await self._refuse(request, send, 404, "Not here", "This app has no such page.")
             return
-        ours = from_this_page(request.headers, request.hosts)
+        ours = from_this_page(request.scope["method"], request.headers, request.hosts)
         try:
             who = await self._who(request, ours)
         except AppError as error:
@@ -62,7 +66,7 @@ class Gate:
         if who is None:
             await self._refuse(request, send, 401, "Not signed in", WRONG_KEY)
             return
-        if not ours and access.open and request.scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+        if not ours and access.open and request.scope["method"] not in READING:
             await self._refuse(request, send, 403, "Not from this page", OTHER_SITE)
             return
         if path in (ALWAYS if access.open else OURS):
@@ -78,9 +82,10 @@ class Gate:
             return
         request.scope[ACCOUNT] = who
         receive = request.receive
-        if path.startswith("/gradio_api/upload") and request.scope["method"] == "POST":
+        if request.scope["method"] not in READING:
+            uploads = path.startswith("/gradio_api/upload")
             try:
-                receive = self._counted(request, who)
+                receive = self._counted(request, who, 0 if uploads else MEGABYTE, None if uploads else MOST_BODY)
             except QuotaExceeded as error:
                 await self._refuse(request, send, 429, "Too much", str(error))
                 return
@@ -105,42 +110,56 @@ class Gate:
         sign_in = access.sign_in
         key = request.bearer
         if key and sign_in is not None:
-            if self._desk.tries_too_often(request.address):
+            if access.usage.attempts.too_often(request.address):
                 raise QuotaExceeded("Too many wrong keys came from your address. Try again in ten minutes.")
             known = await in_thread(sign_in.by_key, key)
             if known is None:
-                self._desk.count_failure(request.address)
+                access.usage.attempts.count(request.address)
                 return None
             return replace(known, address=request.address)
-        if access.proxies.user_header and access.proxies.trusts(request.peer):
+        # What the proxy knows its users by, a cookie mostly, travels with what any page of any site sends here: like our
+        # own cookie it counts for our own pages only.
+        if ours and access.proxies.user_header and access.proxies.trusts(request.peer):
             named = request.header(access.proxies.user_header).strip()
             if named and USER.fullmatch(named):
                 groups = request.header(access.proxies.groups_header) if access.proxies.groups_header else ""
                 orgs = tuple(part.strip() for part in groups.split(",") if USER.fullmatch(part.strip()))
                 role = sign_in.grants.of(named, orgs) if sign_in else Role.REVIEWER
                 return Account(role, named, named, orgs, "proxy", request.address)
-        # A cookie travels with whatever any page of any site sends here: it counts for our own pages only.
         session = request.cookie(self._desk.session_cookie(request)) if ours else ""
         signed = access.sessions.account(session)
         return replace(signed, address=request.address) if signed else access.anonymous(request.address)
 
-    def _counted(self, request: Request, who: Account) -> Receive:
-        """The upload's body, counted as it comes; refused at once when its length says that it is too much."""
+    def _counted(self, request: Request, who: Account, free: int, most: int | None) -> Receive:
+        """The body, which counts as an upload from `free` bytes on, and ends at `most` (None: gradio bounds each file).
+
+        Refused at once when its length says that it is too much: raises `TooMuch` or `QuotaExceeded`.
+        """
         usage = self.access.usage
         length = request.header("content-length")
         told = int(length) if length.isdigit() else 0
-        usage.spend("upload", who, told / MEGABYTE)
-        came = 0
+        if most is not None and told > most:
+            raise TooMuch
+        came = counted = 0
+
+        def count(upto: int) -> None:
+            nonlocal counted
+            if upto > max(free, counted):
+                usage.spend("upload", who, (upto - counted) / MEGABYTE)
+                counted = upto
+
+        count(told)
 
         async def receive() -> Message:
             nonlocal came
             message = await request.receive()
-            before, came = max(came, told), came + len(message.get("body", b""))
-            if came > before:
-                try:
-                    usage.spend("upload", who, (came - before) / MEGABYTE)
-                except QuotaExceeded:
-                    return {"type": "http.disconnect"}
+            came += len(message.get("body", b""))
+            if most is not None and came > most:
+                return {"type": "http.disconnect"}
+            try:
+                count(came)
+            except QuotaExceeded:
+                return {"type": "http.disconnect"}
             return message
 
         return receive

@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from components.access import Access
+from components.asgi import in_thread
 from components.errors import shown_to_user
 from components.gate import account_in
 from core.audit import detail_of
@@ -86,21 +87,30 @@ class _Guard:
         if first:
             with shown_to_user():
                 detail = self._told(event, rule, call) if rule.action else ""
-                self._check(account, rule, detail)
+                try:
+                    self._check(account, rule)
+                except NotAllowed:
+                    await self._write_down(account, rule.action, detail, "refused")
+                    raise
+                self._access.usage.spend("requests", account)
                 call["inputs"] = self._as_seen(event, rule, call["inputs"], account)
         with called_by(account) as notes:
             try:
                 result = await self._inner(**call)
             except Exception:
-                if rule.action:
-                    self._access.write_down(account, rule.action, detail, "failed")
+                await self._write_down(account, rule.action, detail, "failed")
                 raise
             finally:
                 for action, about in notes:
-                    self._access.write_down(account, action, detail_of((about,)))
-        if rule.action and not result.get("is_generating"):
-            self._access.write_down(account, rule.action, detail)
+                    await self._write_down(account, action, detail_of((about,)))
+        if not result.get("is_generating"):
+            await self._write_down(account, rule.action, detail)
         return result
+
+    async def _write_down(self, account: Account, action: str, detail: str, outcome: str = "done") -> None:
+        """Away from the event loop: the log is on disk when it returns, and where there is a journal in a bucket too."""
+        if action:
+            await in_thread(self._access.write_down, account, action, detail, outcome)
 
     async def push(self, body: Any, request: Any, username: Any) -> Any:
         """As the queue's own, for as many events as one visitor may have waiting."""
@@ -117,12 +127,9 @@ class _Guard:
                 return False, str(error), "error"
         return await self._push(body=body, request=request, username=username)
 
-    def _check(self, account: Account, rule: Rule, detail: str) -> None:
+    def _check(self, account: Account, rule: Rule) -> None:
         if account.role < rule.role:
-            if rule.action:
-                self._access.write_down(account, rule.action, detail, "refused")
             raise NotAllowed(refusal(rule.role, account, can_sign_in=self._access.can_sign_in))
-        self._access.usage.spend("requests", account)
 
     def _as_seen(self, event: Any, rule: Rule, inputs: Sequence[Any], account: Account) -> list[Any]:
         """The inputs with what a caller could only claim put right: which visitor it is, and who rated."""

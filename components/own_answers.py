@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from urllib.parse import quote
 
 from components.access import Access
 from components.asgi import Request, reply
@@ -18,7 +19,10 @@ NO_STORE = (b"cache-control", b"no-store")
 async def refuse(access: Access, request: Request, send: Send, status: int, title: str, sentence: str) -> None:
     """Why not, and what to do: a page for browsers, JSON for programs."""
     if "text/html" in request.header("accept"):
-        await html(access, send, status, refused(title, sentence), [])
+        ways = access.can_sign_in and not access.open and status in (401, 403)
+        sign_in = f"/sign-in?next={quote(request.path, safe='')}" if ways else ""
+        # Under a name that is not this app's, its first page is refused as well.
+        await html(access, send, status, refused(title, sentence, sign_in=sign_in, back=status != 421), [])
         return
     extra = [(b"www-authenticate", b"Bearer")] if status == 401 else []
     await reply(send, status, "application/json", json.dumps({"detail": sentence, "error": sentence}).encode(), extra)

@@ -13,7 +13,7 @@ from time import monotonic
 from core.roles import Account
 
 HOURS = 8
-MOST = 10_000
+MOST, MOST_EACH = 10_000, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,10 @@ class Sessions:
         made = secrets.token_urlsafe(32)
         with self._lock:
             self._sessions.pop(_name(before), None)
+            # Nobody signs in so often that others are signed out.
+            own = [name for name, session in self._sessions.items() if session.account.key == account.key]
+            for name in own[: max(0, len(own) - MOST_EACH + 1)]:
+                del self._sessions[name]
             self._sessions[_name(made)] = _Session(account, self._clock() + HOURS * 3600)
             while len(self._sessions) > MOST:
                 self._sessions.popitem(last=False)

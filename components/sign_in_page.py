@@ -40,7 +40,12 @@ th { text-align: left; font-size: 12px; font-weight: 500; color: var(--meta); }
 th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); vertical-align: top; white-space: nowrap; }
 td.what { white-space: normal; min-width: 220px; overflow-wrap: anywhere; }
 td.when { white-space: nowrap; font-variant-numeric: tabular-nums; color: var(--meta); } td.refused, td.failed { color: var(--red); }
-@media (max-width: 640px) { main { padding: 16px 12px; } section { padding: 16px; } }
+@media (max-width: 640px) { main { padding: 16px 12px; } section { padding: 16px; }
+  .scroll table, .scroll tbody { display: block; } .scroll thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .scroll tr { display: grid; grid-template-columns: 1fr auto; gap: 2px 12px; padding: 10px 0; border-bottom: 1px solid var(--line); }
+  .scroll td { padding: 0; border: 0; white-space: normal; overflow-wrap: anywhere; min-width: 0; }
+  td.who { order: 1; font-weight: 500; } td.outcome { order: 2; text-align: right; } td.did { order: 3; } td.as { order: 4; text-align: right; color: var(--meta); }
+  td.what { order: 5; grid-column: 1 / -1; } td.what:empty { display: none; } td.when { order: 6; grid-column: 1 / -1; font-size: 12px; } }
 """
 
 
@@ -72,8 +77,9 @@ def sign_in(
     if passwords:
         parts.append(
             f'<form method="post" action="/sign-in">{hidden}<label>User<input type="text" name="user" autocomplete="username" '
-            f'value="{escape(user)}" autocapitalize="none" spellcheck="false" required autofocus></label>'
-            '<label>Password<input type="password" name="password" autocomplete="current-password" required></label>'
+            f'value="{escape(user)}" autocapitalize="none" spellcheck="false" required{"" if user else " autofocus"}></label>'
+            '<label>Password<input type="password" name="password" autocomplete="current-password" required'
+            f"{' autofocus' if user else ''}></label>"
             '<button class="wide">Sign in</button></form>'
         )
     if not hub and not passwords:
@@ -125,13 +131,15 @@ def account(who: Account, *, csrf: str, can_have_key: bool, key: str = "", addre
 def audit(entries: Sequence[Entry], *, more: int = 0) -> str:
     """The audit log as a table, the newest first."""
     rows = "".join(
-        f'<tr><td class="when">{escape(entry.at[:19].replace("T", " "))}</td><td>{escape(entry.who)}</td>'
-        f'<td>{escape(entry.role)}</td><td>{escape(entry.action)}</td><td class="what">{escape(entry.detail)}</td>'
-        f'<td class="{escape(entry.outcome)}">{escape(entry.outcome)}</td></tr>'
+        f'<tr role="row"><td role="cell" class="when">{escape(entry.at[:19].replace("T", " "))}</td>'
+        f'<td role="cell" class="who">{escape(entry.who)}</td><td role="cell" class="as">{escape(entry.role)}</td>'
+        f'<td role="cell" class="did">{escape(entry.action)}</td><td role="cell" class="what">{escape(entry.detail)}</td>'
+        f'<td role="cell" class="outcome {escape(entry.outcome)}">{escape(entry.outcome)}</td></tr>'
         for entry in entries
     )
     table = (
-        '<div class="scroll"><table><thead><tr><th>When, UTC</th><th>Who</th><th>As</th><th>Did</th><th>What</th><th>Outcome</th>'
+        # On a phone the rows are no table any more to the eye; to whoever listens they are.
+        '<div class="scroll"><table role="table"><thead><tr><th>When, UTC</th><th>Who</th><th>As</th><th>Did</th><th>What</th><th>Outcome</th>'
         f"</tr></thead><tbody>{rows}</tbody></table></div>"
         if entries
         else "<p>Nothing yet. Models fetched or pinned, exports, withdrawals, settings and sign-ins will stand here.</p>"
@@ -141,6 +149,9 @@ def audit(entries: Sequence[Entry], *, more: int = 0) -> str:
     return page("Audit log", f"<section><h1>Audit log</h1>{table}{links}</section>", wide=True)
 
 
-def refused(title: str, sentence: str) -> str:
-    """A page that says why not, and what to do."""
-    return page(title, f"<section><h1>{escape(title)}</h1><p>{escape(sentence)}</p></section>")
+def refused(title: str, sentence: str, *, sign_in: str = "", back: bool = True) -> str:
+    """A page that says why not, and what to do. `sign_in` is where to sign in, "" where that would not help."""
+    links = [f'<a href="{escape(sign_in)}">Sign in</a>'] if sign_in else []
+    links += ['<a href="/">Back to the app</a>'] if back else []
+    ways = f'<div class="row">{"".join(links)}</div>' if links else ""
+    return page(title, f"<section><h1>{escape(title)}</h1><p>{escape(sentence)}</p>{ways}</section>")

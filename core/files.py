@@ -54,6 +54,11 @@ def inference_files(files: Sequence[FileEntry], *, pickle: bool = False) -> tupl
     return tuple(by_path[path] for path in (*settings, *weights))
 
 
+def is_plain_path(path: str) -> bool:
+    """Whether a name of a repository's file stays in its folder: git has no others, a server that is no Hub may say any."""
+    return "\\" not in path and "\0" not in path and all(part not in ("", ".", "..") for part in path.split("/"))
+
+
 def is_setting(path: str) -> bool:
     """Whether transformers reads this file besides the weights."""
     return path in _SETTINGS or (path.startswith("additional_chat_templates/") and path.endswith(".jinja"))

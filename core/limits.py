@@ -7,11 +7,16 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields, replace
 from time import monotonic
+from typing import Protocol
 
 from core.errors import Busy, QuotaExceeded, UserInputError
 
 NO_LIMIT = float("inf")
 MINUTE, HOUR = 60.0, 3600.0
+MOST_KNOWN = 20_000
+# From one address, and for one user from wherever: few enough to guess nothing, too many to lock somebody out in passing.
+ATTEMPTS, ATTEMPTS_USER, ATTEMPTS_SECONDS = 10, 100, 600.0
+FAILED, OF_USER = "failed", "user:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,17 @@ class Window:
         else:
             self.parts.append((now, amount))
 
+    def take_back(self, now: float, amount: float) -> float:
+        """Use `amount` less: of the newest parts, and never less than nothing. Returns how much less it is."""
+        amount = left = min(amount, self.at(now))
+        for place in range(len(self.parts) - 1, -1, -1):
+            then, part = self.parts[place]
+            less = min(part, left)
+            self.parts[place] = (then, part - less)
+            left -= less
+        self.used -= amount
+        return amount
+
     def free_in(self, now: float, amount: float, most: float) -> float:
         """Seconds until `amount` more fits below `most`; a window if it never does."""
         over = self.at(now) + amount - most
@@ -121,14 +137,37 @@ UNITS = {
 }
 
 
-class Meter:
-    """Counts what everybody uses. One per app; every method is quick and is called under the caller's lock."""
+class Book(Protocol):
+    """Remembers what was used beyond the end of the process, for windows of minutes and hours."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic) -> None:
+    def add(self, what: str, key: str, amount: float) -> None:
+        """`key` used `amount` of `what` now; less than nothing is what was given back. Never raises."""
+        ...
+
+    def recent(self) -> Iterable[tuple[str, str, float, float]]:
+        """What, by whom, seconds ago and how much, the oldest first."""
+        ...
+
+
+class Meter:
+    """Counts what everybody uses. One per app; every method is quick and is called under the caller's lock.
+
+    What was used lately stands in `book`, where there is one: a restart gives nobody a new share of the hour.
+    """
+
+    def __init__(self, limits: Limits, clock: Callable[[], float] = monotonic, book: Book | None = None) -> None:
         self.limits = limits
-        self._clock = clock
+        self._clock, self._book = clock, book
         self._each: dict[tuple[str, str], Window] = {}
         self._all: dict[str, Window] = {}
+        now = clock()
+        for what, key, ago, amount in book.recent() if book else ():
+            if what in UNITS and seconds_of(what) == HOUR:
+                for window in self._windows(what, key, now):
+                    if amount > 0:
+                        window.add(now - ago, amount)
+                    else:
+                        window.take_back(now, -amount)
 
     def spend(self, what: str, key: str, amount: float = 1.0) -> None:
         """Count `amount` of requests, tokens, pixels or upload; raises `QuotaExceeded` and counts nothing when it is too much."""
@@ -136,8 +175,7 @@ class Meter:
         if limit.each == limit.all == NO_LIMIT:
             return
         now = self._clock()
-        own = self._window(key, what, now)
-        everybody = self._all.setdefault(what, Window(seconds_of(what)))
+        own, everybody = self._windows(what, key, now)
         unit = UNITS[what][0]
         per = "minute" if seconds_of(what) == MINUTE else "hour"
         if amount > limit.each:
@@ -157,23 +195,57 @@ class Meter:
                 )
         own.add(now, amount)
         everybody.add(now, amount)
+        self._remember(what, key, amount)
 
     def give_back(self, what: str, key: str, amount: float) -> None:
         """Of what was counted beforehand, `amount` was not used after all."""
         now = self._clock()
-        window = self._each.get((key, what))
-        for one in filter(None, (window, self._all.get(what))):
-            if one.parts:
-                one.add(now, -min(amount, one.at(now)))
+        own, everybody = self._windows(what, key, now)
+        amount = own.take_back(now, amount)
+        if amount > 0:
+            everybody.take_back(now, amount)
+            self._remember(what, key, -amount)
 
-    def _window(self, key: str, what: str, now: float) -> Window:
-        window = self._each.get((key, what))
-        if window is None:
-            if len(self._each) > 20_000:
+    def _remember(self, what: str, key: str, amount: float) -> None:
+        if self._book is not None and seconds_of(what) == HOUR:
+            self._book.add(what, key, amount)
+
+    def _windows(self, what: str, key: str, now: float) -> tuple[Window, Window]:
+        """What `key` uses, and all together."""
+        own = self._each.get((key, what))
+        if own is None:
+            if len(self._each) > MOST_KNOWN:
                 # Addresses are cheap to come by; those who used nothing lately need not be remembered.
                 self._each = {name: kept for name, kept in self._each.items() if kept.at(now) > 0}
-            window = self._each[(key, what)] = Window(seconds_of(what))
-        return window
+            own = self._each[(key, what)] = Window(seconds_of(what))
+        return own, self._all.setdefault(what, Window(seconds_of(what)))
+
+
+class Attempts:
+    """Wrong passwords and keys, by the address they came from and by the user they were meant for."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic, book: Book | None = None) -> None:
+        self._clock, self._book = clock, book
+        self._failed: dict[str, Window] = {}
+        now = clock()
+        for what, name, ago, amount in book.recent() if book else ():
+            if what == FAILED:
+                self._failed.setdefault(name, Window(ATTEMPTS_SECONDS)).add(now - ago, amount)
+
+    def too_often(self, name: str) -> bool:
+        """Whether so many failed lately that the next is not looked at."""
+        window = self._failed.get(name)
+        most = ATTEMPTS_USER if name.startswith(OF_USER) else ATTEMPTS
+        return window is not None and window.at(self._clock()) >= most
+
+    def count(self, name: str) -> None:
+        """One more that failed."""
+        now = self._clock()
+        if len(self._failed) > MOST_KNOWN:
+            self._failed = {known: window for known, window in self._failed.items() if window.at(now) > 0}
+        self._failed.setdefault(name, Window(ATTEMPTS_SECONDS)).add(now, 1)
+        if self._book is not None:
+            self._book.add(FAILED, name, 1)
 
 
 def seconds_of(what: str) -> float:

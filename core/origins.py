@@ -17,6 +17,8 @@ PRIVATE = tuple(
     ip_network(text)
     for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "127.0.0.0/8", "::1/128", "fc00::/7")
 )
+# Methods that ask and change nothing.
+READING = ("GET", "HEAD", "OPTIONS")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 
@@ -98,7 +100,7 @@ def name_of(host: str) -> str:
     return (urlsplit("//" + host).hostname or "") if host else ""
 
 
-def from_this_page(headers: Mapping[str, str], hosts: Sequence[str]) -> bool:
+def from_this_page(method: str, headers: Mapping[str, str], hosts: Sequence[str]) -> bool:
     """Whether a browser says that a page of this app sent the request, or that no page did.
 
     Programs send none of these headers and are not what a hostile page can make use of.
@@ -106,8 +108,11 @@ def from_this_page(headers: Mapping[str, str], hosts: Sequence[str]) -> bool:
     site = headers.get("sec-fetch-site", "")
     if site:
         return site in ("same-origin", "none") or (
-            # Following a link here from elsewhere is how a visitor arrives; it changes nothing.
-            headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") in ("document", "iframe")
+            # Following a link here from elsewhere is how a visitor arrives; it changes nothing. A form that another site
+            # sends is a navigation too, and may change something.
+            method in READING
+            and headers.get("sec-fetch-mode") == "navigate"
+            and headers.get("sec-fetch-dest") in ("document", "iframe")
         )
     origin = headers.get("origin", "")
     if not origin:

@@ -31,10 +31,12 @@ def flattened(text: str) -> str:
             fenced = not fenced
         elif fenced:
             lines.append(line)
+        elif len(line) > _MOST_LINE:
+            # Longer than anybody writes a line, and some patterns look twice at every character.
+            lines.append(line)
         elif not (_RULE.fullmatch(line) or _TABLE_RULE.fullmatch(line)):
             line = _ITEM.sub(r"\1- ", _QUOTE.sub("", _HEAD.sub("", line)))
-            # Longer than anybody writes a line, and some patterns look twice at every character.
-            for pattern, kept in _INLINE if len(line) <= _MOST_LINE else ():
+            for pattern, kept in _INLINE:
                 line = pattern.sub(kept, line)
             lines.append(line)
     return "\n".join(lines)

@@ -26,6 +26,8 @@ class Variable:
     meaning: str
 
 
+# Values that nobody may read: never a variable of a Space, never in a log.
+SECRETS = ("HF_TOKEN", "PROVING_SECRET", "PROVING_AUTH", "PROVING_REMOTE_TOKEN", "PROVING_REMOTE_IMAGE_TOKEN")
 VARIABLES: tuple[Variable, ...] = (
     Variable("HF_TOKEN", "", "Hub token; else the one a login stored. Needed only for gated models and a Hub dataset."),
     Variable("HF_ENDPOINT", DEFAULT_ENDPOINT, "Where the Hub is."),
@@ -46,7 +48,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PROVING_JOURNAL",
         "",
-        "Folder on a bucket or volume: every vote is there before it counts as saved, and a new disk starts from it.",
+        "Folder on a bucket or volume: every vote is there before it counts as saved, the audit log too; a new disk starts from it.",
     ),
     Variable("PROVING_COMMIT_SECONDS", "60", "Seconds between two commits to the Hub dataset, unless Upload now."),
     Variable(
@@ -221,6 +223,8 @@ class Settings:
     proxies: Proxies = field(default_factory=Proxies)
     oauth: tuple[str, ...] = ()
     space_hosts: tuple[str, ...] = ()
+    given: Mapping[str, str] = field(default_factory=dict)
+    """The variables that were set, as they were; for the audit log, which says what changed since the last start."""
 
     @property
     def asks_who(self) -> bool:
@@ -250,6 +254,12 @@ class Settings:
         host = env.get("GRADIO_SERVER_NAME") or (EVERY_ADDRESS if space_id else "127.0.0.1")
         auth, roles, limits = (env.get(f"PROVING_{name}", "").strip() for name in ("AUTH", "ROLES", "LIMITS"))
         proxies = read_proxies(env.get("PROVING_TRUSTED_PROXY", ""))
+        if space_id and proxies.user_header:
+            # The platform's own proxies hand on whatever header a visitor sends.
+            raise UserInputError(
+                "PROVING_TRUSTED_PROXY names a header with the user, which anybody can send to a Space. There people sign in "
+                "with the Hub: take user= and groups= out."
+            )
         # Nothing said and nobody from elsewhere: whoever reaches this address is the machine's own user.
         is_open = is_loopback(host) and not (space_id or auth or roles or proxies.networks)
         return cls(
@@ -296,6 +306,7 @@ class Settings:
             proxies=replace(proxies, networks=(*proxies.networks, *PRIVATE)) if space_id else proxies,
             oauth=tuple(env[name] for name in OAUTH) if all(env.get(name) for name in OAUTH) else (),
             space_hosts=tuple(part.strip() for part in env.get("SPACE_HOST", "").split(",") if part.strip()),
+            given={name: env[name].strip() for name in sorted(known) if env.get(name, "").strip()},
         )
 
 

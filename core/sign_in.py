@@ -58,6 +58,10 @@ class AuditLog(Protocol):
         """The newest entries first, of those older than number `before` (0: all)."""
         ...
 
+    def of(self, action: str) -> tuple[Entry, ...]:
+        """Every entry of one kind, the oldest first."""
+        ...
+
     def close(self) -> None:
         """Let go of the file."""
         ...

@@ -61,7 +61,7 @@ REVIEWER = """
 ConsentPanel: agree
 ChatPage: rate
 Acts: judge
-BattlePage: vote vote_cast void
+BattlePage: vote_cast void
 ImageBattlePage: vote
 BestPage: save
 CapturePage: capture

@@ -13,7 +13,7 @@ from backends.deploy.pins import ZERO_GPU, wrong_pins
 from backends.hub.errors import About, hub_errors
 from core.errors import UserInputError
 from core.refs import ModelRef, check_repo_id, remote_name, split_model
-from core.settings import VARIABLES
+from core.settings import SECRETS, VARIABLES
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -23,8 +23,6 @@ LEFT_OUT = (
     *("tests/", "benchmarks/", ".ci/", ".github/", "docs/take_screenshot.py", "requirements-dev.txt", "Makefile"),
     *("Dockerfile", ".dockerignore", "compose.yaml"),
 )
-SECRETS = ("HF_TOKEN", "PROVING_SECRET", "PROVING_AUTH", "PROVING_REMOTE_TOKEN", "PROVING_REMOTE_IMAGE_TOKEN")
-"""Settings that are never a variable: anybody who may see the Space can read those."""
 CLASSIFIERS = ("PROVING_IMAGE_CLASSIFIER", "PROVING_TEXT_CLASSIFIER")
 """Models that are named by a variable of their own, and pinned like the others."""
 JOURNAL = "/journal"

@@ -66,7 +66,8 @@ def write_png(picture: Image, chunks: Mapping[str, str], compress_level: int = 4
     for key, text in chunks.items():
         info.add_itxt(key, text)
     out = io.BytesIO()
-    picture.save(out, "PNG", pnginfo=info, compress_level=compress_level)
+    # Pillow would put the source's colour profile in by itself, and those name devices and people.
+    picture.save(out, "PNG", pnginfo=info, compress_level=compress_level, icc_profile=None)
     return out.getvalue()
 
 

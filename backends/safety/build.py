@@ -43,9 +43,13 @@ class TextChecks:
 
     def check(self, text: str) -> TextVerdict:
         """What the words and the classifier object to."""
-        found = [Finding("words", f"rule {rule.line}") for rule in self._words.broken(text)]
+        found: list[Finding] = []
         by = ["words"] if self._words.rules else []
-        failed = ""
+        failed = []
+        try:
+            found += [Finding("words", f"rule {rule.line}") for rule in self._words.broken(text)]
+        except AppError as error:
+            failed.append(f"word list ({shown(str(error), 200)})")
         if self._classifier is not None and text.strip():
             by.append(self._name())
             try:
@@ -53,9 +57,11 @@ class TextChecks:
                 if judged.blocked:
                     found.append(Finding(self._name(), judged.label, round(judged.share, 4)))
             except AppError as error:
-                failed = f"{self._name()} ({shown(str(error), 200)})"
+                failed.append(f"{self._name()} ({shown(str(error), 200)})")
         # A text that could not be looked at is not shown where what is objected to would not be.
-        return TextVerdict(tuple(found), tuple(by), self._action == "withhold" and bool(found or failed), failed)
+        return TextVerdict(
+            tuple(found), tuple(by), self._action == "withhold" and bool(found or failed), ", ".join(failed)
+        )
 
     def _name(self) -> str:
         assert self._classifier is not None

@@ -14,6 +14,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 import app
+from core.export import ExportOrder
 from core.settings import Settings
 from tests.accounts import KEPT, csrf_in, signed_in
 from tests.hub_server import HubServer
@@ -44,6 +45,7 @@ def test_a_planted_secret_is_in_nothing_the_app_writes_serves_or_sends(
         "PROVING_REMOTE_URL": "http://127.0.0.1:9/v1",
         "PROVING_REMOTE_TOKEN": ENGINE,
         "PROVING_AUTH": f"ann:{KEPT}:admin",
+        "PROVING_JOURNAL": str(tmp_path / "bucket"),
     }
     settings = Settings.from_env(env)
     services = app.build_services(settings)
@@ -73,6 +75,9 @@ def test_a_planted_secret_is_in_nothing_the_app_writes_serves_or_sends(
             except AppError as error:
                 served.append(str(error))
         services.store.upload_now()
+        assert services.evidence is not None
+        for kind in ("csv", "jsonl", "parquet"):
+            list(services.evidence.export(ExportOrder("kto", kind, 0), tmp_path / f"exported-{kind}"))
         served.append(httpx.get(f"{url}config", headers={"Authorization": "Bearer wrong"}, timeout=60).text)
     finally:
         demo.close(verbose=False)
@@ -81,6 +86,8 @@ def test_a_planted_secret_is_in_nothing_the_app_writes_serves_or_sends(
     written = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert any(name.endswith("feedback.sqlite") for name in written)
     assert any(name.endswith("audit.sqlite") for name in written)
+    for folder in ("bucket/audit/", "bucket/", "exported-csv/", "exported-parquet/", "data/dataset/"):
+        assert [name for name in written if name.startswith(folder)], folder
     for secret in PLANTED:
         assert [name for name, content in written.items() if secret.encode() in content] == []
         assert secret not in caplog.text

@@ -76,14 +76,24 @@ class Runs:
         return os.mkdir, (str(self.marker),)
 
 
-def test_code_in_the_pickle_does_not_run_even_then(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", ["pickle", "zip", "legacy"])
+def test_code_in_the_pickle_does_not_run_even_then(tmp_path: Path, how: str) -> None:
+    import torch
+
     folder = make_pickled(tmp_path / "pickled")
     marker = tmp_path / "ran"
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"lm_head.weight": Runs(marker)}))
+    weights, file = {"lm_head.weight": Runs(marker)}, folder / "pytorch_model.bin"
+    if how == "pickle":
+        file.write_bytes(pickle.dumps(weights))
+    else:
+        torch.save(weights, file, _use_new_zipfile_serialization=how == "zip")
     router = routed(folder, tmp_path / "data", allow_pickle=True)
     with pytest.raises(BackendError):
         router.start(router.start_model(), ASKED, GREEDY)
     assert not marker.exists()
+    # What it says would have run.
+    pickle.loads(pickle.dumps(weights))
+    assert marker.exists()
 
 
 def test_from_the_hub_it_is_fetched_only_where_it_is_allowed(hub: HubServer, tmp_path: Path) -> None:

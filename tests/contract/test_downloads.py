@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import threading
 from collections import namedtuple
@@ -13,6 +14,7 @@ from huggingface_hub import scan_cache_dir
 
 from backends import downloads
 from backends.downloads import Downloads
+from backends.image.files import PipelineDownloads
 from core.chat import Progress
 from core.errors import DownloadFailed, HubUnreachable, ModelGated, ModelNotFound, RevisionGone, UnsafeContentError
 from core.refs import ModelRef
@@ -64,6 +66,37 @@ def test_the_plan_says_the_bytes_and_the_download_brings_exactly_them(
     assert [(repo.repo_id, next(iter(repo.revisions)).commit_hash) for repo in cache_models(cached)] == [
         (ref.repo_id, ref.revision)
     ]
+
+
+@pytest.mark.parametrize("shape", [Downloads, PipelineDownloads])
+def test_no_file_of_a_repository_is_written_or_looked_at_outside_its_folder(
+    hub: HubServer,
+    files: dict[str, bytes],
+    tmp_path: Path,
+    shape: Callable[..., Downloads],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The Hub's git has no such names; whatever speaks its protocol under HF_ENDPOINT may send them."""
+    monkeypatch.setattr("tests.hub_server.repos._check_paths", lambda files: None)
+    ways_out = [
+        "../../../evil.json",
+        "unet/../../../../evil.safetensors",
+        "/etc/evil.json",
+        "text_encoder/..\\evil.json",
+    ]
+    index = {"model_index.json": b'{"_class_name": "X"}', "unet/config.json": b"{}", "unet/a.safetensors": b"w"}
+    repo = {**files, **index, **dict.fromkeys(ways_out, b"evil")}
+    ref = ModelRef("team/hostile", hub.add_model("team/hostile", repo))
+    client = shape(hub.url, "hf_alice", tmp_path / "deep" / "down" / "cache")
+    listed = [entry.path for entry in client._list(ref)]
+    assert "config.json" in listed and "unet/config.json" in listed
+    assert not set(listed) & set(ways_out)
+    # What is left is no whole pipeline.
+    with contextlib.suppress(DownloadFailed):
+        list(client.download(ref))
+    assert fetched(hub)
+    assert not list(tmp_path.rglob("*evil*"))
+    assert not [request.path for request in hub.requests if "evil" in request.path]
 
 
 def cache_models(cache):

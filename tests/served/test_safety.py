@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +15,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
+from components.gate import MEGABYTE, MOST_BODY
 from core.limits import WITHOUT, Limit
 from core.origins import read_proxies
 from tests.accounts import access, key_of
@@ -107,18 +109,57 @@ def test_an_uploads_name_is_a_name_and_no_path(url: str) -> None:
     assert httpx.get(f"{url}gradio_api/file={Path(kept).parents[1]}", timeout=60).status_code in (403, 404)
 
 
+def test_a_body_is_bounded_before_it_is_read_and_counts_as_an_upload(url: str, tmp_path: Path) -> None:
+    """gradio holds a whole JSON body in memory, and the files sent to a component's own function."""
+    host, _, port = url.removeprefix("http://").rstrip("/").partition(":")
+    for path in ("queue/join", "run/chat", "call/chat", "mcp/"):
+        with socket.create_connection((host, int(port)), timeout=60) as sent:
+            head = f"POST /gradio_api/{path} HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Type: application/json\r\n"
+            sent.sendall(f"{head}Content-Length: {MOST_BODY + 1}\r\n\r\n".encode())
+            assert sent.recv(12) == b"HTTP/1.1 413", path
+
+    def endless() -> Iterator[bytes]:
+        yield b'{"data": [], "session_hash": "'
+        for _ in range(MOST_BODY // MEGABYTE + 10):
+            yield b"x" * MEGABYTE
+        yield b'"}'
+
+    with pytest.raises(httpx.HTTPError):
+        # Without a length: the connection ends where it becomes too much.
+        httpx.post(
+            f"{url}gradio_api/run/feedback_status",
+            content=endless(),
+            headers={"Content-Type": "application/json"},
+            timeout=60,
+        ).raise_for_status()
+    files = {"data": ("x", b"x")}
+    assert httpx.post(f"{url}gradio_api/component_server", files=files, timeout=60).status_code == 404
+    with served(
+        replace(services(), access=access(tmp_path, limits=replace(WITHOUT, upload=Limit(3, 100)))), tmp_path
+    ) as own:
+        body = {"data": ["x" * 2_000_000, "c", True], "session_hash": "x"}
+        said = [httpx.post(f"{own}gradio_api/run/submit_rating", json=body, timeout=60) for _ in range(2)]
+        assert [reply.status_code for reply in said] == [500, 429]
+        # What people write is no upload.
+        small = {"data": [], "session_hash": "x"}
+        assert httpx.post(f"{own}gradio_api/run/feedback_status", json=small, timeout=60).status_code == 200
+
+
 def test_a_page_elsewhere_cannot_use_the_machine_of_its_visitor(url: str) -> None:
     """Its own name may point to 127.0.0.1, and a form of its needs no permission to be sent."""
     for host in ("evil.example", "evil.example:7860", "127.0.0.1.nip.io"):
         reply = httpx.get(url + "config", headers={"Host": host}, timeout=60)
         assert reply.status_code == 421
         assert "PROVING_TRUSTED_PROXY" in reply.text
-    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+    # A form that a page sends by itself is a navigation, and may carry a file.
+    form = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, form):
         assert (
             httpx.post(url + "gradio_api/upload", files={"files": b"x"}, headers=headers, timeout=60).status_code == 403
         )
         assert httpx.post(url + "gradio_api/queue/join", json={}, headers=headers, timeout=60).status_code == 403
     assert httpx.get(url + "config", headers={"Host": "localhost:1"}, timeout=60).status_code == 200
+    assert httpx.get(url + "?tab=card", headers=form, timeout=60).status_code == 200, "a link from elsewhere is fine"
 
 
 def test_a_visitor_who_asks_too_often_is_told_so_and_others_are_not(tmp_path: Path) -> None:

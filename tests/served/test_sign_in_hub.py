@@ -115,3 +115,19 @@ def test_a_program_speaks_with_its_hub_token(space: tuple[str, HubServer]) -> No
     with pytest.raises(AppError, match="That is for a reviewer"):
         Client(url, verbose=False).predict(**rating)
     assert httpx.get(f"{url}config", headers={"Authorization": "Bearer hf_stolen"}, timeout=60).status_code == 401
+
+
+def test_beginning_again_and_again_ends_nobody_elses_sign_in(
+    space: tuple[str, HubServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, hub = space
+    monkeypatch.setattr("components.front_desk.MOST_BEGUN", 6)
+    monkeypatch.setattr("components.front_desk.MOST_BEGUN_EACH", 3)
+    elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+    with httpx.Client(base_url=url, timeout=60) as patient, httpx.Client(base_url=url, transport=elsewhere) as flood:
+        to_hub = begin(patient).headers["location"]
+        for _ in range(10):
+            begin(flood)
+        hub.oauth.user_token = "hf_noel_token"
+        assert patient.get(httpx.get(to_hub, timeout=60).headers["location"]).status_code == 303
+        assert patient.get("account/me").json()["user"] == "noel"

@@ -11,14 +11,15 @@ import pytest
 from backends.accounts.__main__ import main
 from backends.accounts.audit import SqliteAudit
 from backends.accounts.keys import is_key, make_key, user_of
-from backends.accounts.passwords import Passwords, hashed, matches, read_entries
+from backends.accounts.passwords import COST, Passwords, hashed, matches, read_entries
 from backends.accounts.service import AccountsOf
 from components.access import Access
-from components.sessions import HOURS, Sessions
+from components.sessions import HOURS, MOST_EACH, Sessions
 from core.audit import Entry, detail_of
 from core.errors import UserInputError
 from core.refs import ModelRef
 from core.roles import Account, Grants, Role
+from core.settings import Settings
 
 CHEAP = 2**12
 KEPT = hashed("correct horse", cost=CHEAP)
@@ -51,6 +52,20 @@ def test_the_file_is_read_strictly_and_an_error_shows_no_password(tmp_path: Path
             read_entries(wrong)
         assert "PROVING_AUTH" in str(refused.value)
         assert "hunter2secret" not in str(refused.value)
+
+
+def test_somebody_who_is_not_there_takes_as_long_as_somebody_who_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+
+    def counted(password: str, salt: bytes, cost: int, *rest: int) -> bytes:
+        made.append(cost)
+        return b"x" * 32
+
+    users = Passwords(read_entries(f"alice:{hashed('correct horse')}"))
+    monkeypatch.setattr("backends.accounts.passwords._scrypt", counted)
+    for user in ("alice", "nobody"):
+        assert users.check(user, "wrong") is None
+    assert made == [COST, COST]
 
 
 def test_the_command_makes_a_line_that_signs_in(
@@ -119,6 +134,14 @@ def test_a_session_ends_and_signing_in_makes_a_new_one() -> None:
     assert sessions.account("") is None
 
 
+def test_whoever_signs_in_again_and_again_signs_nobody_else_out() -> None:
+    sessions = Sessions()
+    alice = sessions.begin(Account(Role.REVIEWER, "alice", how="password"))
+    mallory = [sessions.begin(Account(Role.VISITOR, "mallory", how="password")) for _ in range(MOST_EACH + 5)]
+    assert sessions.account(alice) is not None
+    assert [sessions.account(one) is not None for one in mallory] == [False] * 5 + [True] * MOST_EACH
+
+
 def test_the_audit_log_can_only_grow(tmp_path: Path) -> None:
     path = tmp_path / "audit.sqlite"
     log = SqliteAudit(path)
@@ -146,6 +169,37 @@ def test_the_audit_log_names_models_and_no_secret() -> None:
     assert told == f"org/model@{'c' * 40} · … · a, b · 7"
     assert "canary" not in detail_of(("Authorization: Bearer canary-token-1",))
     assert len(detail_of(("x" * 5000,))) <= 200
+
+
+def test_the_log_says_which_settings_changed_since_the_last_start_and_tells_no_secret(tmp_path: Path) -> None:
+    from app import build_access
+
+    def start(**env: str) -> list[str]:
+        settings = Settings.from_env({"PROVING_DATA_DIR": str(tmp_path), "PORT": "7861", **env})
+        access = build_access(settings, "secret")
+        assert access.audit is not None
+        said = access.audit.newest()
+        access.audit.close()
+        assert {(entry.who, entry.action) for entry in said} <= {("the operator", "changed a setting")}
+        return [entry.detail for entry in reversed(said)]
+
+    assert start() == []
+    first = start(PROVING_LIMITS="off", PROVING_AUTH=f"alice:{KEPT}:admin", HF_TOKEN="hf_canary0123456789")
+    assert [one.partition("=")[0] for one in first] == ["HF_TOKEN", "PROVING_AUTH", "PROVING_LIMITS"]
+    assert first[2] == "PROVING_LIMITS=off"
+    assert "canary" not in str(first) and KEPT[:20] not in str(first)
+    again = {"PROVING_LIMITS": "off", "PROVING_AUTH": f"alice:{KEPT}:admin", "HF_TOKEN": "hf_canary0123456789"}
+    assert start(**again) == first, "nothing changed"
+    # Another password, and the override of a finding: whose weights are pickle.
+    again |= {"PROVING_AUTH": f"alice:{hashed('other', cost=CHEAP)}:admin", "PROVING_ALLOW_PICKLE": "1"}
+    del again["PROVING_LIMITS"]
+    later = start(**again)[3:]
+    assert [one.partition("=")[0] for one in later] == ["PROVING_ALLOW_PICKLE", "PROVING_AUTH", "PROVING_LIMITS"]
+    assert (later[0], later[2]) == ("PROVING_ALLOW_PICKLE=1", "PROVING_LIMITS=")
+    consent = "I agree. " * 60
+    [said] = start(**again, PROVING_CONSENT=consent)[6:]
+    assert len(said) < 200
+    assert len(start(**again, PROVING_CONSENT=consent + "More.")) == 8, "what is cut off counts too"
 
 
 def test_a_visitors_id_is_the_accounts_and_no_browser_can_claim_it() -> None:

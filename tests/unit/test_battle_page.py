@@ -151,6 +151,9 @@ def test_a_forged_battle_or_outcome_is_refused() -> None:
     with pytest.raises(gr.Error, match="no longer open"):
         made.vote("left", "forged", "", "visitor")
     which = battle_id(compared(made))
+    for forged in ("forged", "", None, which[:-1], which.swapcase()):
+        with pytest.raises(gr.Error, match="no longer open"):
+            made.vote("left", forged, "", "visitor")
     with pytest.raises(gr.Error, match="left, right, tie"):
         made.vote("chosen", which, "", "visitor")  # type: ignore[arg-type]
     with pytest.raises(gr.Error, match="too long"):

@@ -179,6 +179,15 @@ def test_the_contact_sheet_and_the_table_carry_everything(page: GridPage) -> Non
         list(page.save_sheet(ANN, None, None))
 
 
+@pytest.mark.parametrize("prompt", ["=cmd|'/c calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1"])
+def test_a_prompt_in_the_table_runs_no_formula(page: GridPage, prompt: str) -> None:
+    last = list(page.draw(ANN, prompt, None, *STEPS_AND_SEEDS, *CONTROLS))[-1]
+    table = Path(list(page.save_table(ANN, last.plan, last.grid))[-1][0]).read_text(encoding="utf-8-sig")
+    for row in csv.reader(io.StringIO(table)):
+        for cell in row:
+            assert not cell.startswith(("=", "+", "@", "\t", "\r")) and not cell.startswith("-2"), cell
+
+
 def test_without_the_prompt_in_the_file_it_is_nowhere_on_disk_nor_on_the_sheet(page: GridPage, tmp_path: Path) -> None:
     secret = tuple(Controls(*CONTROLS)._replace(keep_prompt=False))
     last = list(page.draw(ANN, "a secret apple", None, *axes(("prompt", "secret, hidden")), *secret))[-1]

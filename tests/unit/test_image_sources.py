@@ -76,10 +76,12 @@ def test_strokes_that_are_no_picture_are_refused(sent: Any) -> None:
 
 
 def test_strokes_larger_than_any_view_are_not_decoded() -> None:
-    out = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(out, "PNG")
-    with pytest.raises(UserInputError, match="Paint it again"):
-        strokes_in("data:image/png;base64," + base64.b64encode(out.getvalue()).decode())
+    # The second is one that Pillow itself would still open.
+    for side in (20_000, 5_000):
+        out = io.BytesIO()
+        Image.new("1", (side, side)).save(out, "PNG")
+        with pytest.raises(UserInputError, match="Paint it again"):
+            strokes_in("data:image/png;base64," + base64.b64encode(out.getvalue()).decode())
 
 
 def test_extending_keeps_every_pixel_of_the_picture_and_masks_only_what_was_added() -> None:

@@ -56,6 +56,14 @@ def test_only_an_address_of_this_machine_with_nothing_said_is_open(env: dict[str
     assert limited is (not open_to_all or "PROVING_LIMITS" in env)
 
 
+def test_a_header_that_anybody_can_send_to_a_space_names_no_user() -> None:
+    """The platform's proxies have private addresses, are trusted for addresses, and hand on what a visitor sends."""
+    with pytest.raises(UserInputError, match="anybody can send to a Space"):
+        Settings.from_env({"SPACE_ID": "me/space", "PROVING_TRUSTED_PROXY": "10.0.0.7 user=X-Forwarded-User"})
+    proxies = Settings.from_env({"SPACE_ID": "me/space", "PROVING_TRUSTED_PROXY": "203.0.113.0/24"}).proxies
+    assert proxies.trusts("10.1.2.3") and proxies.trusts("203.0.113.4") and not proxies.user_header
+
+
 def test_a_refusal_says_what_to_do() -> None:
     assert "Sign in with an account that has it" in refusal(Role.REVIEWER, Account(Role.VISITOR), can_sign_in=True)
     assert "Ask whoever runs" in refusal(Role.ADMIN, Account(Role.CURATOR, "bob"), can_sign_in=True)
@@ -121,15 +129,17 @@ def test_nobody_is_led_elsewhere_after_signing_in(text: str, target: str) -> Non
 
 def test_a_browser_tells_which_page_asked() -> None:
     hosts = ("app.example:7860",)
-    assert from_this_page({}, hosts)
-    assert from_this_page({"origin": "http://app.example:7860"}, hosts)
-    assert not from_this_page({"origin": "http://evil.example"}, hosts)
-    assert not from_this_page({"origin": "null"}, hosts)
-    assert from_this_page({"sec-fetch-site": "same-origin", "origin": "http://behind.a.proxy"}, hosts)
-    assert not from_this_page({"sec-fetch-site": "cross-site"}, hosts)
-    assert not from_this_page({"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, hosts)
+    assert from_this_page("POST", {}, hosts)
+    assert from_this_page("POST", {"origin": "http://app.example:7860"}, hosts)
+    assert not from_this_page("POST", {"origin": "http://evil.example"}, hosts)
+    assert not from_this_page("POST", {"origin": "null"}, hosts)
+    assert from_this_page("POST", {"sec-fetch-site": "same-origin", "origin": "http://behind.a.proxy"}, hosts)
+    assert not from_this_page("POST", {"sec-fetch-site": "cross-site"}, hosts)
+    assert not from_this_page("POST", {"sec-fetch-site": "same-site", "sec-fetch-mode": "cors"}, hosts)
     link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-    assert from_this_page(link, hosts)
+    assert from_this_page("GET", link, hosts)
+    # A form of another site is a navigation as well.
+    assert not from_this_page("POST", link, hosts)
 
 
 def test_names_of_this_machine() -> None:

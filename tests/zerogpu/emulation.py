@@ -12,11 +12,15 @@ at module level.
 
 from __future__ import annotations
 
+import base64
+import json
 import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from tests.zerogpu.cuda import build_with_cuda, stand_in_for_the_gpu
@@ -53,6 +57,37 @@ def forget() -> None:
     patching.tensor_packs.clear()
     for fake in [fake for fake, original in patching.cuda_aliases.items() if original is None]:
         del patching.cuda_aliases[fake]
+
+
+def by_a_handler(work: Callable[[], object], token: str = "") -> object:
+    """What `work` returns in a thread, where a page's handlers run: nothing there knows the GPU.
+
+    `token` is the visitor's, which the page of a Space finds in the request.
+    """
+    from gradio.context import LocalContext
+
+    found: list[object] = []
+
+    def handle() -> None:
+        if token:
+            headers = Headers({"x-ip-token": token})
+            LocalContext.request.set(SimpleNamespace(headers=headers))  # type: ignore[arg-type]
+        found.append(work())
+
+    thread = threading.Thread(target=handle)
+    thread.start()
+    thread.join(120)
+    return found[0]
+
+
+class Headers(dict[str, str]):
+    """Headers as `spaces` reads them: with attributes of their own."""
+
+
+def token_of(user: str) -> str:
+    """A visitor's token as the Hub's frame sends it."""
+    payload = base64.urlsafe_b64encode(json.dumps({"user": user}).encode()).decode().rstrip("=")
+    return f"a.{payload}.c"
 
 
 def _at_module_level(decorator: Callable[..., Any]) -> Callable[..., Any]:

@@ -27,7 +27,7 @@ from core.recipe import recipe_in
 from tests.zerogpu import violations
 from tests.zerogpu.crossing import check_plain, crossing
 from tests.zerogpu.device_api import DeviceApi, Refusal
-from tests.zerogpu.emulation import launched
+from tests.zerogpu.emulation import by_a_handler, launched, token_of
 
 FAST = ImageSettings("a red apple", seed=7, steps=3)
 
@@ -194,6 +194,26 @@ def test_a_quota_that_is_used_up_is_said_with_what_to_change(images: ImageRouter
     assert len(finished(images.start(images.start_model(), FAST))) == 1
 
 
+def test_a_handler_that_knows_no_gpu_draws_in_its_visitors_name(images: ImageRouter, device_api: DeviceApi) -> None:
+    """With the visitor's token, which is how the page on a Space calls; whose quota it is crosses the engine's own threads."""
+    model = images.start_model()
+
+    def draw() -> Drawing:
+        assert [step.stage for step in images.prepare(model)] == ["ready"]
+        assert images.gpu_seconds(model, FAST)
+        return images.start(model, FAST)
+
+    device_api.refuse = lambda seconds: Refusal(left=4, wait_seconds=3 * 3600 + 120, auth="regular")
+    drawing = by_a_handler(draw, token_of("ada"))
+    with pytest.raises(QuotaExceeded, match=r"4 s are left.*fewer steps.*3 h 2 min") as raised:
+        finished(drawing)  # type: ignore[arg-type]
+    assert raised.value.retry_after == 3 * 3600 + 120
+    device_api.refuse = lambda seconds: None
+    for user in ("ada", "bob"):
+        assert len(finished(by_a_handler(draw, token_of(user)))) == 1  # type: ignore[arg-type]
+        assert device_api.grants[-1].token == token_of(user), "the quota is the visitor's, not the page's"
+
+
 def test_an_error_in_the_worker_comes_as_its_sentence(images: ImageRouter, monkeypatch: pytest.MonkeyPatch) -> None:
     from backends.image import drawing
 
@@ -234,5 +254,8 @@ def test_a_model_chosen_after_the_launch_is_drawn_in_a_worker_that_is_older(
         data_dir=tmp_path / "other", image_model=str(tmp_path / "own"), endpoint="http://127.0.0.1:9", zero_gpu=True
     )
     assert other.start_model() != image_folders()[0].ref
-    assert [step.stage for step in other.prepare(other.start_model())][-1] == "ready"
-    assert len(finished(other.start(other.start_model(), FAST))) == 1
+    ref = other.start_model()
+    assert [step.stage for step in other.prepare(ref)][-1] == "ready"
+    assert len(finished(other.start(ref, FAST))) == 1
+    # The worker has it on its GPU; nothing of that comes back, and here there is none.
+    assert engine._PIPELINES.models[(ref.repo_id, ref.revision)].device == "cpu"
