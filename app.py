@@ -39,6 +39,7 @@ from backends.evidence.publish import HubExports
 from backends.evidence.service import EvidenceOf
 from backends.feedback.build import build_feedback
 from backends.gallery.store import SqlitePictures
+from backends.gold import gold_of
 from backends.hub.cache_folder import CacheFolder
 from backends.hub.catalog import Catalog
 from backends.hub.details import Details
@@ -72,6 +73,8 @@ from core.conversations import ConversationStore
 from core.errors import AppError
 from core.evidence import Evidence
 from core.feedback_protocols import FeedbackStore
+from core.gold import NOTHING as NO_GOLD
+from core.gold import Gold
 from core.hub_protocols import CardDetails, HubCatalog, LocalCache, RepoDetails
 from core.image_protocols import ImageRouter, PictureStore
 from core.origins import is_loopback
@@ -126,6 +129,7 @@ class Services:
     conversations: ConversationStore | None = None
     access: Access | None = None
     rubric: Rubric = DEFAULT_RUBRIC
+    gold: Gold = NO_GOLD
     repos: RepoDetails | None = None
 
 
@@ -220,6 +224,7 @@ def build_services(settings: Settings) -> Services:
         store=store,
         secret=secret,
         rubric=rubric_of(settings.rubric),
+        gold=gold_of(settings.gold),
         endpoint=settings.endpoint,
         local_models=tuple(folder.ref.repo_id for folder in chat.folders),
         images=images,
@@ -292,7 +297,7 @@ def build(services: Services) -> gr.Blocks:
     compare = ComparePage(catalog, services.details)
     card = CardPage(catalog, router, services.endpoint, services.images, services.details, services.repos)
     chat = ChatPage(router, store, services.secret, services.conversations)
-    battle = BattlePage(router, store, services.secret, services.local_models, services.rubric)
+    battle = BattlePage(router, store, services.secret, services.local_models, services.rubric, services.gold)
     adapter = AdapterPage(router)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None
     images = (

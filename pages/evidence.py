@@ -21,12 +21,20 @@ from core.arguments import check_types
 from core.errors import UserInputError
 from core.evidence import KINDS, Choices, Evidence, Kind, Merge, VoteFilter, day_of
 from core.export import VIEWS, ExportOrder, Format, View, checked_tag
+from core.topics import NAMES as TOPIC_NAMES
+from core.topics import TOPICS, Topic
 from pages.shared import Shared
 
 MERGES = ("revisions", "adapters", "settings")
 KIND_CHOICES = [("Answers", "chat"), ("Pictures", "image")]
 FORMAT_CHOICES = [("Parquet", "parquet"), ("JSON lines", "jsonl"), ("CSV", "csv")]
 ANY = ""
+# On a phone the filters stand above what they filter, and would fill the screen were they open.
+FOLD = """
+requestAnimationFrame(() => {
+  if (matchMedia('(max-width: 640px)').matches) document.querySelector('#board-filters .label-wrap.open')?.click();
+});
+"""
 WAITING = '<div class="pg-skeleton"><div></div><div></div><div></div></div>'
 
 
@@ -37,6 +45,7 @@ class EvidenceView:
     board_tab: gr.Tab
     kind: gr.Radio
     models: gr.Dropdown
+    topic: gr.Dropdown
     prompt: gr.Textbox
     rater: gr.Dropdown
     campaign: gr.Dropdown
@@ -75,13 +84,17 @@ class EvidencePage:
         with gr.Tab("Leaderboard", id="board") as board_tab, gr.Row(elem_classes="pg-work"):
             with gr.Column(scale=7, min_width=320):
                 status = gr.HTML("", elem_id="board-status")
-                board = gr.HTML(WAITING, elem_id="board")
+                board = gr.HTML(WAITING, elem_id="board", js_on_load=FOLD)
             with (
-                gr.Column(scale=3, min_width=280),
+                gr.Column(scale=3, min_width=280, elem_classes="pg-first-on-phone"),
                 gr.Accordion("Which votes count", open=True, elem_id="board-filters"),
             ):
                 kind = gr.Radio(KIND_CHOICES, value="chat", label="Votes on", elem_id="board-kind")
                 models = gr.Dropdown([], value=[], multiselect=True, label="Models (several: only between them)")
+                topic = gr.Dropdown(
+                    [("Any", ANY), *((name, topic) for topic, name in TOPIC_NAMES.items())], value=ANY,
+                    label="Topic of the prompt", info="By the words in it.", elem_id="board-topic",
+                )  # fmt: skip
                 prompt = gr.Textbox(label="Prompt contains", max_lines=1, elem_id="board-prompt")
                 rater = gr.Dropdown([("Anybody", ANY)], value=ANY, label="Reviewer")
                 campaign = gr.Dropdown([("Any", ANY)], value=ANY, label="Campaign")
@@ -136,7 +149,7 @@ class EvidencePage:
                     label="Download", file_count="multiple", interactive=False, visible=False, elem_id="files"
                 )
         return EvidenceView(
-            board_tab, kind, models, prompt, rater, campaign, since, until, counted, merge, style, clear, status, board,
+            board_tab, kind, models, topic, prompt, rater, campaign, since, until, counted, merge, style, clear, status, board,
             agreement_tab, agreement_kind, agreement_status, agreement, view, format_, test_share, more, export, tag, push,
             exported, files,
         )  # fmt: skip
@@ -162,8 +175,8 @@ class EvidencePage:
         """Events only."""
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 4}
         filters = [
-            view.kind, view.models, view.prompt, view.rater, view.campaign, view.since, view.until, view.counted,
-            view.merge, view.style,
+            view.kind, view.models, view.topic, view.prompt, view.rater, view.campaign, view.since, view.until,
+            view.counted, view.merge, view.style,
         ]  # fmt: skip
         shown = [view.status, view.board]
         choices = [view.models, view.rater, view.campaign]
@@ -172,7 +185,7 @@ class EvidencePage:
         view.kind.input(self.cleared_choices, view.kind, choices, **quiet).then(self.rank, filters, shown, **quiet)
         gr.on(
             [
-                view.models.input, view.rater.input, view.campaign.input, view.counted.input, view.merge.input,
+                view.models.input, view.topic.input, view.rater.input, view.campaign.input, view.counted.input, view.merge.input,
                 view.style.input, view.prompt.submit, view.prompt.blur, view.since.submit, view.since.blur,
                 view.until.submit, view.until.blur,
             ],
@@ -212,6 +225,7 @@ class EvidencePage:
         self,
         kind: str,
         models: Sequence[str],
+        topic: str | None,
         prompt: str,
         rater: str | None,
         campaign: str | None,
@@ -225,7 +239,7 @@ class EvidencePage:
         with shown_to_user():
             wanted = VoteFilter(
                 _kind(kind), campaign or "", tuple(models or ()), prompt, rater or "", day_of(since, "From day"),
-                day_of(until, "To day"), "blind" in counted, "leaked" in counted,
+                day_of(until, "To day"), "blind" in counted, "leaked" in counted, _topic(topic or ""),
             )  # fmt: skip
             work = partial(self._board, wanted, _merge(merge), style)
             for step in watched(work):
@@ -259,7 +273,7 @@ class EvidencePage:
 
     def clear(self) -> tuple[Any, ...]:
         """Every filter but the kind as it was at the start."""
-        return [], "", ANY, ANY, "", "", [], [], False
+        return [], ANY, "", ANY, ANY, "", "", [], [], False
 
     def export(self, view: str, format: str, test_percent: float, more: Sequence[str]) -> Iterator[tuple[Any, Any]]:
         """Make the files and offer them; what is on the server's disk meanwhile is deleted again."""
@@ -310,6 +324,7 @@ class EvidencePage:
         leaked: bool = False,
         merge: list[str] = [],  # noqa: B006
         style: bool = False,
+        topic: str = "",
     ) -> list[dict[str, Any]]:
         """Who is ahead by the votes. A list of records, best first; rank null means that the votes cannot tell.
 
@@ -325,10 +340,12 @@ class EvidencePage:
             leaked: Count comparisons in which a name leaked before the vote.
             merge: What to ignore so that contenders become one: revisions, adapters, settings.
             style: Hold style and length constant.
+            topic: Only prompts about code, maths, writing, summary or translation, by their words; or long ones: long.
         """
         with shown_to_user():
             check_types(
-                text={"kind": kind, "campaign": campaign, "prompt": prompt, "rater": rater, "since": since, "until": until},
+                text={"kind": kind, "campaign": campaign, "prompt": prompt, "rater": rater, "since": since, "until": until,
+                      "topic": topic},
                 texts={"models": models, "merge": merge},
             )  # fmt: skip
             for name, value in (("blind_only", blind_only), ("leaked", leaked), ("style", style)):
@@ -336,7 +353,7 @@ class EvidencePage:
                     raise UserInputError(f"{name} has to be true or false.")
             wanted = VoteFilter(
                 _kind(kind), campaign, tuple(models), prompt, rater, day_of(since, "since"), day_of(until, "until"),
-                blind_only, leaked,
+                blind_only, leaked, _topic(topic),
             )  # fmt: skip
             board = self.evidence.leaderboard(wanted, _merge(merge), style=style)
             return [row.record() for row in board.standings]
@@ -355,6 +372,13 @@ def _kind(kind: str) -> Kind:
     found = next((name for name in KINDS if name == kind), None)
     if found is None:
         raise UserInputError(f"kind has to be chat or image; it is “{kind}”.")
+    return found
+
+
+def _topic(topic: str) -> Topic | None:
+    found = next((name for name in TOPICS if name == topic), None)
+    if topic and found is None:
+        raise UserInputError(f"topic has to be {', '.join(TOPICS)} or empty; it is “{topic}”.")
     return found
 
 

@@ -31,6 +31,7 @@ KINDS = [
     ("Comparisons", "comparisons"),
 ]
 SURE = "Take all of them back"
+HERE = "tab=feedback"  # the part of the address that says that this tab is open
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,11 @@ class FeedbackPage:
             **quick,
         )
         gr.Timer(3).tick(
-            self.keep_current, [*asked, view.seen], [*tops, *listing, view.seen], trigger_mode="once", **quick
+            self.keep_current,
+            [*asked, view.seen, shared.address],
+            [*tops, *listing, view.seen],
+            trigger_mode="once",
+            **quick,
         )
         gr.on(
             [view.whose.input, view.config.input, view.search.change],
@@ -220,11 +225,23 @@ class FeedbackPage:
         return (*self.rows(whose, config, search, visitor, limit), limit)
 
     def keep_current(
-        self, whose: str, config: str, search: str, visitor: str, limit: int, seen: tuple[object, ...] | None
+        self,
+        whose: str,
+        config: str,
+        search: str,
+        visitor: str,
+        limit: int,
+        seen: tuple[object, ...] | None,
+        address: str = HERE,
     ) -> tuple[Any, ...]:
-        """The health line and the rows, sent again only when something has moved."""
+        """The health line and the rows, sent again only when something has moved; on another tab, the badge alone."""
         with shown_to_user():
             status = self.store.status()
+            if HERE not in (address or "").split("&"):
+                # Choosing this tab reads all of it; until then nobody sees it, and rows are dear to draw.
+                elsewhere = ("elsewhere", status.waiting)
+                badge = gr.skip() if seen == elsewhere else waiting_badge(status.waiting)
+                return (*[gr.skip()] * 3, badge, *[gr.skip()] * 2, elsewhere)
             now = (
                 *(status.saved, status.waiting, status.pushed, status.refused),
                 *(status.last_error, status.last_commit, status.needs_approval),

@@ -38,6 +38,9 @@ QUESTION = "Which answer is better?"
 # Fewer say nothing about a habit.
 LEAST_FOR_HABIT = 20
 LEAST_SHARED = 10
+LEAST_GOLD = 5
+# Whoever reads both answers finds the one that holds what is known; now and then everybody slips.
+GOLD_RIGHT = 0.8
 # One reviewer in a hundred looks like this by chance.
 SURE = 0.01
 FAST_SECONDS = 2.0
@@ -60,11 +63,13 @@ class _Cast:
     seconds: Array
     left_length: Numbers
     right_length: Numbers
+    gold: Numbers
 
 
 class Habits(NamedTuple):
     """What one reviewer (None: those without a name) did, counted: votes, those with a winner (`decided`), how often it was
-    the left side, how often lengths differed (`unequal`), how often the longer won then, and the median time in seconds."""
+    the left side, how often lengths differed (`unequal`), how often the longer won then, how many outcomes were known
+    before (`known`) and met (`right`), and the median time in seconds."""
 
     rater: str | None
     votes: int
@@ -72,6 +77,8 @@ class Habits(NamedTuple):
     left: int
     unequal: int
     longer: int
+    known: int
+    right: int
     seconds: float | None
 
 
@@ -104,6 +111,7 @@ def agreement(votes: Votes, wanted: VoteFilter) -> Agreement:
     )
     left = share(sum(one.left for one in people), sum(one.decided for one in people))
     longer = share(sum(one.longer for one in people), sum(one.unequal for one in people))
+    gold = share(sum(one.right for one in people), sum(one.known for one in people))
     return Agreement(
         len(cast.item),
         overall,
@@ -112,7 +120,8 @@ def agreement(votes: Votes, wanted: VoteFilter) -> Agreement:
         healthy,
         left,
         longer,
-        tuple(_findings(len(cast.item), overall, left, longer, healthy)),
+        gold,
+        tuple(_findings(len(cast.item), overall, left, longer, gold, healthy)),
     )
 
 
@@ -120,10 +129,13 @@ def _cast(batches: Iterable[Sequence[Ballot]], place: Numbers) -> _Cast:
     import numpy as np
 
     parts = [np.array(batch, np.float64) for batch in batches]
-    every = np.concatenate(parts) if parts else np.zeros((0, 9))
-    item, rater, left, right, outcome, left_length, right_length = every[:, [0, 1, 2, 3, 4, 7, 8]].T.astype(np.int64)
+    every = np.concatenate(parts) if parts else np.zeros((0, 10))
+    whole = every[:, [0, 1, 2, 3, 4, 7, 8, 9]].T.astype(np.int64)
+    item, rater, left, right, outcome, left_length, right_length, gold = whole
     # The number -1 finds the last entry, which is -1.
-    return _Cast(item, rater, place[left], place[right], outcome, every[:, 5], every[:, 6], left_length, right_length)
+    return _Cast(
+        item, rater, place[left], place[right], outcome, every[:, 5], every[:, 6], left_length, right_length, gold
+    )
 
 
 def _last_said(cast: _Cast, contenders: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
@@ -299,16 +311,15 @@ def _habits(cast: _Cast, names: Mapping[int, str]) -> list[Habits]:
     # Pictures have no length.
     unequal = decided & (cast.left_length != cast.right_length) & (cast.left_length >= 0) & (cast.right_length >= 0)
     longer = unequal & (left == (cast.left_length > cast.right_length))
-    counts = [np.bincount(who[mask], minlength=size) for mask in (decided, left, unequal, longer)]
+    known = cast.gold >= 0
+    masks = (decided, left, unequal, longer, known, known & (cast.outcome == cast.gold))
+    counts = [np.bincount(who[mask], minlength=size) for mask in masks]
     votes, medians = np.bincount(who, minlength=size), _medians(who, cast.seconds, size)
     found = [
         Habits(
             names[number - 1] if number else None,
             int(votes[number]),
-            int(counts[0][number]),
-            int(counts[1][number]),
-            int(counts[2][number]),
-            int(counts[3][number]),
+            *(int(count[number]) for count in counts),
             None if np.isnan(medians[number]) else float(medians[number]),
         )
         for number in np.flatnonzero(votes).tolist()
@@ -347,7 +358,24 @@ def _health(name: str, habits: Habits, agrees: tuple[int, int], met: Sequence[in
     others = [met[0] - agrees[0], met[1] - agrees[1]]
     if agrees[1] >= LEAST_SHARED and others[1] and own.high is not None and own.high < others[0] / others[1]:
         advice.append("Agrees with the others less than they do among themselves. Go through some items together.")
-    return RaterHealth(name, habits.votes, left, longer, seconds, own, None, " ".join(advice))
+    gold = share(habits.right, habits.known)
+    if gold.total >= LEAST_GOLD and gold.high is not None and gold.high < GOLD_RIGHT:
+        advice.append(
+            f"Right on {gold.count} of {gold.total} questions with a known answer. Read some of their votes with them before "
+            "training on any."
+        )
+    return RaterHealth(name, habits.votes, left, longer, seconds, own, gold, " ".join(advice))
+
+
+def _gold_reading(gold: Share) -> str:
+    told = f"On questions with a known answer, {gold.count} of {gold.total} votes were right"
+    if gold.total < LEAST_GOLD:
+        return f"{told}. Ask {LEAST_GOLD} or more before you conclude anything from it."
+    if gold.high is not None and gold.high < GOLD_RIGHT:
+        return (
+            f"{told}. The collection is noisy: check the gold questions themselves, then talk with the reviewers below."
+        )
+    return f"{told}. Votes are made with care."
 
 
 def _unlikely(count: int, total: int) -> bool:
@@ -356,10 +384,14 @@ def _unlikely(count: int, total: int) -> bool:
     return away > 0 and erfc(away / sqrt(2)) < SURE
 
 
-def _findings(total: int, overall: AgreementOf, left: Share, longer: Share, raters: Sequence[RaterHealth]) -> list[str]:
+def _findings(
+    total: int, overall: AgreementOf, left: Share, longer: Share, gold: Share, raters: Sequence[RaterHealth]
+) -> list[str]:
     if not total:
         return ["No votes yet. When two reviewers vote on the same prompts, this shows whether they agree."]
     said = [overall.reading]
+    if gold.value is not None:
+        said.append(_gold_reading(gold))
     if left.total < LEAST_FOR_HABIT:
         said.append(f"{left.total} decided votes are too few to see a habit; {LEAST_FOR_HABIT} give a first idea.")
         return said

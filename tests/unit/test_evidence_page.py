@@ -25,7 +25,7 @@ from tests.contract.test_evidence_published import votes
 from tests.fake_evidence import RowsInMemory, evidence_of
 from tests.fakes import FakeStore
 
-NO_FILTER = ([], "", "", "", "", "", [], [], False)
+NO_FILTER = ([], "", "", "", "", "", "", [], [], False)
 
 
 @pytest.fixture
@@ -55,17 +55,17 @@ def test_the_leaderboard_says_it_in_a_sentence_then_shows_it(page: EvidencePage)
 
 
 def test_filters_reach_the_votes(page: EvidencePage) -> None:
-    assert "Clear one" in shown(page.rank("chat", [], "no such prompt", "", "", "", "", [], [], False))
+    assert "Clear one" in shown(page.rank("chat", [], "", "no such prompt", "", "", "", "", [], [], False))
     assert "puts together 2 settings" in shown(
-        page.rank("chat", [], "", "", "", "", "", ["leaked"], ["settings"], False)
+        page.rank("chat", [], "", "", "", "", "", "", ["leaked"], ["settings"], False)
     )
     assert "No votes yet" in shown(page.rank("image", *NO_FILTER))
     with pytest.raises(gr.Error, match="From day has to be a day"):
-        list(page.rank("chat", [], "", "", "", "1.11.", "", [], [], False))
+        list(page.rank("chat", [], "", "", "", "", "1.11.", "", [], [], False))
 
 
 def test_style_control_is_told_with_what_style_is_worth(page: EvidencePage) -> None:
-    assert "Style held constant" in shown(page.rank("chat", [], "", "", "", "", "", [], [], True))
+    assert "Style held constant" in shown(page.rank("chat", [], "", "", "", "", "", "", [], [], True))
 
 
 def test_choices_offer_what_occurs_and_keep_what_is_chosen(page: EvidencePage) -> None:

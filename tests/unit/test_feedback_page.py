@@ -163,6 +163,19 @@ def test_the_page_is_sent_again_only_when_something_moved() -> None:
     assert updates[4].count("<article") == 2 and updates[-1] != seen
 
 
+def test_on_another_tab_the_clock_moves_the_badge_alone() -> None:
+    store = FakeStore()
+    store.save([preference()])
+    there = ("all", "", "", ME, 20)
+    *updates, seen = page(store).keep_current(*there, None, "tab=chat")
+    assert "1 waiting" in updates[3] and all(one == gr.skip() for one in (*updates[:3], *updates[4:]))
+    *updates, seen = page(store).keep_current(*there, seen, "tab=chat")
+    assert all(one == gr.skip() for one in updates)
+    # Back here everything is read, though nothing was said meanwhile.
+    updates = page(store).keep_current(*there, seen, "tab=feedback")
+    assert updates[4].count("<article") == 1
+
+
 def test_how_far_a_search_looked_is_said() -> None:
     store = FakeStore()
     store.save([preference()])
