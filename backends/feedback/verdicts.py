@@ -219,13 +219,17 @@ def _maker(db: sqlite3.Connection, columns: Mapping[str, object], side: str) -> 
     return number
 
 
+def asked_as(prompt: str) -> tuple[bytes, str, int]:
+    """(key, text, topics) of a prompt in `asked`. Prompts that begin alike may be about different things."""
+    text, topics = prompt[:ASKED_CHARACTERS].casefold(), bits_of(prompt)
+    return _key(f"{topics}:{text}"), text, topics
+
+
 def _asked(db: sqlite3.Connection, prompt: object) -> int | None:
     whole = ""
     if isinstance(prompt, Sequence) and prompt:
         whole = str(prompt[-1]["content"] or "")
-    text, topics = whole[:ASKED_CHARACTERS].casefold(), bits_of(whole)
-    # Prompts that begin alike may be about different things.
-    key = _key(f"{topics}:{text}")
+    key, text, topics = asked_as(whole)
     found = db.execute("SELECT id FROM asked WHERE key = ?", (key,)).fetchone()
     if found is None:
         return db.execute(
