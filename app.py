@@ -90,6 +90,7 @@ from pages.chat_adapter import AdapterPage
 from pages.chat_api import ChatApi
 from pages.consent import ConsentPanel
 from pages.evidence import EvidencePage
+from pages.exports import ExportPage
 from pages.feedback import FeedbackPage
 from pages.feedback_api import FeedbackApi
 from pages.gallery import GalleryPage
@@ -316,6 +317,7 @@ def build(services: Services) -> gr.Blocks:
     capture = CapturePage(store, services.secret, services.pictures)
     consent = ConsentPanel(store, services.secret)
     evidence = EvidencePage(services.evidence) if services.evidence else None
+    exports = ExportPage(services.evidence) if services.evidence else None
     remote = RemotePage(router, services.remote, services.local_models) if services.remote else None
     with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 86_400)) as demo:
         with gr.Row(elem_id="header"):
@@ -358,6 +360,7 @@ def build(services: Services) -> gr.Blocks:
                 with feedback_view.aside:
                     capture_view = capture.build()
                 evidence_view = evidence.build() if evidence else None
+                export_view = exports.build() if exports else None
         shared = Shared(
             tabs=tabs,
             pinned=gr.State(None),
@@ -403,7 +406,9 @@ def build(services: Services) -> gr.Blocks:
         capture.wire(capture_view, chat_view, shared, feedback_tab, demo)
         FeedbackApi(router, store).wire()
         if evidence and evidence_view:
-            evidence.wire(evidence_view, shared)
+            evidence.wire(evidence_view)
+        if exports and export_view:
+            exports.wire(export_view)
     most_waiting = access.limits.queue.all
     demo.queue(max_size=int(most_waiting) if most_waiting < 10_000 else 200, default_concurrency_limit=8)
     calm(demo)

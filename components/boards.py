@@ -151,8 +151,10 @@ _FACTS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
 
 
 def _scatter(rows: tuple[Standing, ...]) -> str:
-    sized = [(row.contender, row.facts.parameters / 1e9, row.rating) for row in rows if row.facts.parameters]
-    fast = [(row.contender, row.facts.first_token_s, row.rating) for row in rows if row.facts.first_token_s]
+    # Under the numbers they have in the heat map: a long name is cut here, and two may begin alike.
+    named = [(f"{number} {row.contender}", row) for number, row in enumerate(rows, 1)]
+    sized = [(name, row.facts.parameters / 1e9, row.rating) for name, row in named if row.facts.parameters]
+    fast = [(name, row.facts.first_token_s, row.rating) for name, row in named if row.facts.first_token_s]
     plots = dots(sized, "parameters, billions", "rating") + dots(fast, "seconds to the first token", "rating")
     return f"<h3>Rating against size and latency</h3>{plots}" if plots else ""
 

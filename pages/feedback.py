@@ -336,7 +336,8 @@ class FeedbackPage:
                 raise UserInputError("This page does not know you yet. Reload it, then try again.")
             gone = self.store.withdraw_all(me)
             status = self.store.status()
-            said = f'<p role="status"><b>{_count(gone)} taken back.</b> {what_remains(status.dataset)}</p>'
+            taken = f"<b>{_count(gone)} taken back.</b> What was said is gone from this page. {what_remains(status.dataset)}"
+            said = f'<p role="status">{taken if gone else "There was nothing of yours to take back."}</p>'
             listing = self.rows(whose, config, search, visitor, limit)
             return (said, gr.Column(visible=False), *listing, *self.top())
 
@@ -369,12 +370,12 @@ def what_remains(dataset: str) -> str:
     """What still holds rows after they were taken back, and how the owner removes it there too."""
     if dataset.startswith("folder "):
         return (
-            "They leave the dataset folder and the feedback database within seconds; ids and times stay, nothing that was "
+            "It leaves the dataset folder and the feedback database within seconds; ids and times stay, nothing that was "
             "said. Copies and exports made before stay as they are."
         )
     return (
-        f"They leave {escape(dataset)} with the next upload. Its git history still holds them until its owner squashes it: "
-        f'<code>HfApi().super_squash_history("{escape(dataset)}", repo_type="dataset")</code>. They leave the feedback database on '
+        f"It leaves {escape(dataset)} with the next upload. Its git history still holds it until its owner squashes that: "
+        f'<code>HfApi().super_squash_history("{escape(dataset)}", repo_type="dataset")</code>. It leaves the feedback database on '
         "this machine within seconds; ids and times stay, nothing that was said. Copies and tagged exports made before stay as "
         "they are."
     )

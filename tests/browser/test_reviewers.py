@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from gradio_client import Client
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_first_light import run_with, train_one_step
 from tests.hub_server import HubServer

@@ -137,6 +137,13 @@ def test_everything_of_mine_goes_and_what_remains_is_said() -> None:
         page(store).withdraw_all("all", "", "", "", 20)
 
 
+def test_who_said_nothing_has_nothing_to_take_back() -> None:
+    store = FakeStore()
+    store.save([preference(rater="r-somebody")])
+    said, *_ = page(store).withdraw_all("all", "", "", ME, 20)
+    assert "nothing of yours" in said and "next upload" not in said and len(store.kept) == 1
+
+
 def test_more_rows_come_in_steps_and_not_without_end() -> None:
     store = FakeStore()
     for number in range(45):
