@@ -22,7 +22,9 @@ NOTHING_YET = (
     '<div class="pg-empty"><b>Files to train on.</b><p>Choose what for, then Export. load_dataset opens them as they are; '
     "models.lock.json names the dataset's and every model's commit.</p></div>"
 )
-FEW_PROMPTS = '<p class="pg-meta">No prompt fell into the test part: each goes there by its own hash, and they are few.</p>'
+FEW_PROMPTS = (
+    '<p class="pg-meta">No prompt fell into the test part: each goes there by its own hash, and they are few.</p>'
+)
 FORMAT_CHOICES = [("Parquet", "parquet"), ("JSON lines", "jsonl"), ("CSV", "csv")]
 
 
