@@ -89,7 +89,9 @@ def spoken(votes: int, seed: int = 3) -> list[Row]:
             comment="Says what to do next." if number % 7 == 0 else None,
         )  # fmt: skip
         answers = [(Message("assistant", text),) for text in says]
-        rows.append(ComparisonRow(about, "chat", asked, answers[0], answers[1], outcome, left, right))
+        # Of some questions the right answer is known; the last reviewer does not look for it.
+        gold = better if number // 4 % 4 == 0 else None
+        rows.append(ComparisonRow(about, "chat", asked, answers[0], answers[1], outcome, left, right, gold=gold))
         if outcome in ("left", "right"):
             won = 0 if outcome == "left" else 1
             makers = (left, right)
