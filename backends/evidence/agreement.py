@@ -369,13 +369,11 @@ def _health(name: str, habits: Habits, agrees: tuple[int, int], met: Sequence[in
 
 def _gold_reading(gold: Share) -> str:
     told = f"On questions with a known answer, {gold.count} of {gold.total} votes were right"
-    if gold.total < LEAST_GOLD:
-        return f"{told}. Ask {LEAST_GOLD} or more before you conclude anything from it."
-    if gold.high is not None and gold.high < GOLD_RIGHT:
-        return (
-            f"{told}. The collection is noisy: check the gold questions themselves, then talk with the reviewers below."
-        )
-    return f"{told}. Votes are made with care."
+    if gold.low is not None and gold.low >= GOLD_RIGHT:
+        return f"{told}. Votes are made with care."
+    if gold.high is not None and gold.high < GOLD_RIGHT and gold.total >= LEAST_GOLD:
+        return f"{told}. Check the gold questions themselves, then talk with the reviewers who are often wrong."
+    return f"{told}. Ask more of them before you conclude anything from it."
 
 
 def _unlikely(count: int, total: int) -> bool:

@@ -121,6 +121,17 @@ def only_unasked() -> FakeStore:
     return store
 
 
+@pytest.mark.parametrize(
+    ("right", "asked", "says"),
+    [(20, 20, "made with care"), (4, 4, "Ask more"), (15, 20, "Ask more"), (6, 20, "often wrong"), (0, 4, "Ask more")],
+)
+def test_what_the_share_of_right_votes_says(right: int, asked: int, says: str) -> None:
+    store = FakeStore()
+    store.save([voted(n, "ada", "left" if n < right else "right") for n in range(asked)])
+    found = agreement(RowsInMemory(store).votes(), VoteFilter())
+    assert says in next(one for one in found.findings if "known answer" in one)
+
+
 def test_reviewers_are_told_apart_by_what_is_known() -> None:
     store = FakeStore()
     store.save([voted(n, "careful", side, side) for n, side in enumerate(("left", "right") * 5)])
@@ -137,7 +148,7 @@ def test_reviewers_are_told_apart_by_what_is_known() -> None:
     assert "Right on 5 of 10 questions with a known answer" in people["careless"].advice
     assert "known answer" not in people["careful"].advice + people["shy"].advice
     assert (found.gold.count, found.gold.total) == (15, 22)
-    assert any("15 of 22 votes were right" in finding for finding in found.findings)
+    assert any("15 of 22 votes were right. Ask more of them" in finding for finding in found.findings)
     html = agreement_html(found)
     assert '<td class="n" data-label="Gold" title="5 of 10' in html and "PROVING_GOLD" not in html
     unasked = agreement(RowsInMemory(only_unasked()).votes(), VoteFilter())
