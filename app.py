@@ -40,6 +40,7 @@ from backends.evidence.publish import HubExports
 from backends.evidence.service import EvidenceOf
 from backends.feedback.build import build_feedback
 from backends.gallery.store import SqlitePictures
+from backends.gold import gold_of
 from backends.hub.cache_folder import CacheFolder
 from backends.hub.catalog import Catalog
 from backends.hub.details import Details
@@ -74,6 +75,8 @@ from core.conversations import ConversationStore
 from core.errors import AppError
 from core.evidence import Evidence
 from core.feedback_protocols import FeedbackStore
+from core.gold import NOTHING as NO_GOLD
+from core.gold import Gold
 from core.hub_protocols import CardDetails, HubCatalog, LocalCache, RepoDetails
 from core.image_protocols import ImageRouter, PictureStore
 from core.origins import is_loopback
@@ -90,6 +93,7 @@ from pages.chat_adapter import AdapterPage
 from pages.chat_api import ChatApi
 from pages.consent import ConsentPanel
 from pages.evidence import EvidencePage
+from pages.exports import ExportPage
 from pages.feedback import FeedbackPage
 from pages.feedback_api import FeedbackApi
 from pages.gallery import GalleryPage
@@ -129,6 +133,7 @@ class Services:
     conversations: ConversationStore | None = None
     access: Access | None = None
     rubric: Rubric = DEFAULT_RUBRIC
+    gold: Gold = NO_GOLD
     repos: RepoDetails | None = None
 
 
@@ -223,6 +228,7 @@ def build_services(settings: Settings) -> Services:
         store=store,
         secret=secret,
         rubric=rubric_of(settings.rubric),
+        gold=gold_of(settings.gold),
         endpoint=settings.endpoint,
         local_models=tuple(folder.ref.repo_id for folder in chat.folders),
         images=images,
@@ -301,7 +307,7 @@ def build(services: Services) -> gr.Blocks:
     compare = ComparePage(catalog, services.details)
     card = CardPage(catalog, router, services.endpoint, services.images, services.details, services.repos)
     chat = ChatPage(router, store, services.secret, services.conversations)
-    battle = BattlePage(router, store, services.secret, services.local_models, services.rubric)
+    battle = BattlePage(router, store, services.secret, services.local_models, services.rubric, services.gold)
     adapter = AdapterPage(router)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None
     images = (
@@ -320,6 +326,7 @@ def build(services: Services) -> gr.Blocks:
     capture = CapturePage(store, services.secret, services.pictures)
     consent = ConsentPanel(store, services.secret)
     evidence = EvidencePage(services.evidence) if services.evidence else None
+    exports = ExportPage(services.evidence) if services.evidence else None
     remote = RemotePage(router, services.remote, services.local_models) if services.remote else None
     with gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 86_400)) as demo:
         with gr.Row(elem_id="header"):
@@ -362,6 +369,7 @@ def build(services: Services) -> gr.Blocks:
                 with feedback_view.aside:
                     capture_view = capture.build()
                 evidence_view = evidence.build() if evidence else None
+                export_view = exports.build() if exports else None
         shared = Shared(
             tabs=tabs,
             pinned=gr.State(None),
@@ -407,7 +415,9 @@ def build(services: Services) -> gr.Blocks:
         capture.wire(capture_view, chat_view, shared, feedback_tab, demo)
         FeedbackApi(router, store).wire()
         if evidence and evidence_view:
-            evidence.wire(evidence_view, shared)
+            evidence.wire(evidence_view)
+        if exports and export_view:
+            exports.wire(export_view)
     most_waiting = access.limits.queue.all
     demo.queue(max_size=int(most_waiting) if most_waiting < 10_000 else 200, default_concurrency_limit=8)
     calm(demo)

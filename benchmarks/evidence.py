@@ -70,7 +70,7 @@ def _insert(db: sqlite3.Connection, votes: int, pairs: int) -> None:
     waits, speeds = [round(100 * log(0.2 + n / 100)) for n in range(50)], [round(100 * log(10 + n)) for n in range(50)]
     items: dict[tuple[int, int, int], int] = {}
     lists: dict[str, list[tuple[object, ...]]] = {"rows": [], "events": [], "placements": [], "verdicts": []}
-    marks = {"rows": 7, "events": 4, "placements": 4, "verdicts": 28}
+    marks = {"rows": 7, "events": 4, "placements": 4, "verdicts": 29}
     moments = [f"2026-{1 + n:02}-01T00:00:00.000000+00:00" for n in range(12)]
     seconds = [datetime.fromisoformat(moment).timestamp() for moment in moments]
 
@@ -106,7 +106,7 @@ def _insert(db: sqlite3.Connection, votes: int, pairs: int) -> None:
             lists["verdicts"].append((
                 number, "chat", 0, 1, one + 1, other + 1, OUTCOMES.index(outcome), asked + 1, item, rater + 1, None,
                 seconds[month], 5.0, *styles[length], *styles[-1], None, waits[one], speeds[one], None, waits[other],
-                speeds[other], None,
+                speeds[other], None, None,
             ))  # fmt: skip
         if number % TOGETHER == 0:
             flush()
@@ -157,15 +157,15 @@ def _insert_names(
     items: dict[tuple[int, int, int], int],
     votes: int,
 ) -> None:
-    from backends.feedback.verdicts import _key, _maker
+    from backends.feedback.verdicts import _maker, asked_as
 
     for model, revision, settings in makers:
         _maker(db, {"left_model": model, "left_revision": revision, "left_settings": settings}, "left")
     uses = dict(db.execute("SELECT asked, count(*) FROM verdicts GROUP BY 1"))
-    texts = [prompt.casefold() for prompt in prompts]
+    told = [asked_as(prompt) for prompt in prompts]
     db.executemany(
-        "INSERT INTO asked VALUES (?, ?, ?, ?)",
-        [(n, _key(text), text, uses[n]) for n, text in enumerate(texts, 1) if n in uses],
+        "INSERT INTO asked VALUES (?, ?, ?, ?, ?)",
+        [(n, key, text, uses[n], topics) for n, (key, text, topics) in enumerate(told, 1) if n in uses],
     )
     db.executemany("INSERT INTO items VALUES (?, ?)", [(n, f"item-{n}") for n in items.values()])
     db.execute(

@@ -11,6 +11,10 @@ from core.evidence import Agreement, AgreementOf, Facts, Leaderboard, RaterHealt
 from core.export import ExportStep
 
 MOST_SHOWN = 30
+GOLD_ASKED = "Gold: right votes where the answer is known and one side alone held it."
+GOLD_UNASKED = (
+    "Gold: votes on prompts whose answer is known; none yet. The operator names a file of them in PROVING_GOLD."
+)
 CANNOT_TELL = (
     '<span class="pg-tag" title="Its interval overlaps another, or it has fewer than ten votes">cannot tell</span>'
 )
@@ -67,7 +71,7 @@ def agreement_html(found: Agreement) -> str:
         f"{raters}</tbody></table>"
         + (f'<p class="pg-meta">{more} more reviewers.</p>' if more > 0 else "")
         + '<p class="pg-meta">Shares are of decided votes, with 95 % intervals on hover. Agrees: with the other reviewers of '
-        "the same item. Gold: questions with a known answer; none have been asked yet.</p>"
+        f"the same item. {GOLD_ASKED if found.gold.total else GOLD_UNASKED}</p>"
     )
 
 
@@ -147,8 +151,10 @@ _FACTS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
 
 
 def _scatter(rows: tuple[Standing, ...]) -> str:
-    sized = [(row.contender, row.facts.parameters / 1e9, row.rating) for row in rows if row.facts.parameters]
-    fast = [(row.contender, row.facts.first_token_s, row.rating) for row in rows if row.facts.first_token_s]
+    # Under the numbers they have in the heat map: a long name is cut here, and two may begin alike.
+    named = [(f"{number} {row.contender}", row) for number, row in enumerate(rows, 1)]
+    sized = [(name, row.facts.parameters / 1e9, row.rating) for name, row in named if row.facts.parameters]
+    fast = [(name, row.facts.first_token_s, row.rating) for name, row in named if row.facts.first_token_s]
     plots = dots(sized, "parameters, billions", "rating") + dots(fast, "seconds to the first token", "rating")
     return f"<h3>Rating against size and latency</h3>{plots}" if plots else ""
 
@@ -175,14 +181,13 @@ def _questions(title: str, rows: tuple[AgreementOf, ...]) -> str:
 
 def _rater(row: RaterHealth) -> str:
     seconds = "–" if row.seconds is None else f"{row.seconds:.1f}"
-    gold = "–" if row.gold is None else f"{row.gold:.0%}"
     return (
         f'<tr><td class="pg-name">{escape(row.rater)}</td><td class="n" data-label="Votes">{row.votes:,}</td>'
         f'<td class="n" data-label="Left side" title="{_hover(row.left)}">{_share(row.left)}</td>'
         f'<td class="n" data-label="Longer answer" title="{_hover(row.longer)}">{_share(row.longer)}</td>'
         f'<td class="n" data-label="Seconds">{seconds}</td>'
         f'<td class="n" data-label="Agrees" title="{_hover(row.agrees)}">{_share(row.agrees)}</td>'
-        f'<td class="n" data-label="Gold">{gold}</td><td>{escape(row.advice) or "Nothing."}</td></tr>'
+        f'<td class="n" data-label="Gold" title="{_hover(row.gold)}">{_share(row.gold)}</td><td>{escape(row.advice) or "Nothing."}</td></tr>'
     )
 
 

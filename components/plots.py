@@ -49,7 +49,7 @@ def intervals(rows: Sequence[Interval], unit: str) -> str:
     scale = "".join(f'<span style="left:{place(tick)}">{tick:g}</span>' for tick in ticks)
     return (
         f'<div class="pg-plot pg-intervals" role="group" aria-label="Ratings with 95 % intervals">{lines}'
-        f'<div class="pg-interval pg-scale"><span class="pg-plot-name">{escape(unit)}</span>'
+        f'<div class="pg-interval pg-ticks"><span class="pg-plot-name">{escape(unit)}</span>'
         f'<span class="pg-track">{scale}</span></div></div>'
     )
 
@@ -101,13 +101,14 @@ def dots(points: Sequence[tuple[str, float, float]], across: str, upwards: str) 
     low, high, under, over = min(scaled), max(scaled), min(ys), max(ys)
     places = [(_share(x, low, high), _share(y, under, over)) for (_, _, y), x in zip(points, scaled, strict=True)]
     marks = "".join(
-        f'<span class="pg-point{" pg-leftwards" if x > 0.6 else ""}" style="left:{8 + 84 * x:.1f}%;bottom:{10 + 78 * y:.1f}%" '
+        f'<span class="pg-point{" pg-leftwards" if x > 0.5 else ""}" style="left:{8 + 84 * x:.1f}%;bottom:{10 + 78 * y:.1f}%" '
         f'title="{escape(name)}"><i></i><b style="bottom:{lift}px">{escape(name)}</b></span>'
         for (name, _, _), (x, y), lift in zip(points, places, _lifts(places), strict=True)
     )
     return (
         f'<div class="pg-plot"><div class="pg-dots" role="img" aria-label="{escape(upwards)} against {escape(across)}">{marks}'
-        f'</div><p class="pg-meta">↑ {escape(upwards)} · → {escape(across)}{" (logarithmic)" if folded else ""}</p></div>'
+        f'</div><p class="pg-meta">↑ {escape(upwards)}, {_short(under)} to {_short(over)} · → {escape(across)}, '
+        f"{_short(min(xs))} to {_short(max(xs))}{' (logarithmic)' if folded else ''}</p></div>"
     )
 
 
@@ -137,6 +138,10 @@ def _cell(row: str, column: str, share: float | None, met: int, same: bool) -> s
         f'<td style="--heat:{share * DEEPEST:.0f}%" title="{escape(row)} won {share:.0%} against {escape(column)}, '
         f'{met:,} {times}">{share:.0%}<small>{met:,}</small></td>'
     )
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
 def _share(value: float, low: float, high: float) -> float:

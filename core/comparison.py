@@ -24,6 +24,7 @@ from core.dataset import (
 )
 from core.errors import UserInputError
 from core.evidence import without_chance
+from core.gold import expected
 from core.images import Picture
 from core.rubric import Score
 from core.text_safety import column_of
@@ -40,7 +41,8 @@ class Comparison:
     """A prompt and the two replies as they stood on the screen.
 
     `systems` are the sides' own system prompts, where a contender had one that is not the prompt's. `leaked`: an answer
-    told whose it is. `derived`: one pair of a best of n, which share an id. `safety` is the column, as JSON.
+    told whose it is. `derived`: one pair of a best of n, which share an id. `safety` is the column, as JSON, `gold` the
+    outcome that is known to be right.
     """
 
     id: str
@@ -53,11 +55,15 @@ class Comparison:
     leaked: bool = False
     derived: bool = False
     safety: str | None = None
+    gold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A prompt and two to four replies in the order of the screen, of which the best is picked."""
+    """A prompt and two to four replies in the order of the screen, of which the best is picked.
+
+    `holders`: which of them hold the known answer; empty where none is known.
+    """
 
     id: str
     prompt: tuple[Message, ...]
@@ -65,6 +71,7 @@ class Field:
     systems: tuple[str | None, ...]
     leaked: bool = False
     safety: tuple[str | None, ...] = ()
+    holders: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +158,7 @@ def rows_of(comparison: Comparison, vote: Vote, *, created_at: str, app_version:
         outcome=vote.outcome,
         left_by=makers["left"],
         right_by=makers["right"],
+        gold=comparison.gold,
     )
     if vote.outcome not in ("left", "right") or left.content == right.content:
         return (compared,)
@@ -192,6 +200,7 @@ def field_rows_of(field: Field, vote: Vote, *, created_at: str, app_version: str
             field.id, field.prompt, field.replies[left], field.replies[right],
             systems=(field.systems[left], field.systems[right]), leaked=field.leaked, derived=sides > 2,
             safety=column_of(left=safety[left], right=safety[right]),
+            gold=expected(field.holders[left], field.holders[right]) if field.holders else None,
         )  # fmt: skip
         said = vote.outcome if best is None else ("left" if best == left else "right")
         places = {left: 0, right: 1}

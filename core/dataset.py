@@ -1,7 +1,7 @@
-"""The dataset contract: configs, columns and types of schema_version 2, and the rows that fill them.
+"""The dataset contract: configs, columns and types of schema_version 3, and the rows that fill them.
 
 Other tools read this. A later version only adds nullable columns, at the end; none is renamed, retyped or reordered.
-Version 2 added `timings`, one for each answer.
+Version 2 added `timings`, one for each answer; version 3 `gold`, the outcome a careful reviewer gives where it is known.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Literal
 
 from core.chat import Message
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 Config = Literal["preferences", "ratings", "image_preferences", "comparisons"]
 Source = Literal["battle", "edit", "regenerate", "branch", "campaign", "manual", "derived", "import", "api", "thumb"]
@@ -99,6 +99,7 @@ COLUMNS: dict[Config, dict[str, ColumnType]] = {
         **_maker("left", "right"),
         **_LAST,
         **_timings("left", "right"),
+        "gold": "string",
     },
 }
 
@@ -273,7 +274,10 @@ class ImagePreferenceRow:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonRow:
-    """A row of `comparisons`: every comparison, ties and both-bad too. Messages are None for pictures, PNG bytes for chat."""
+    """A row of `comparisons`: every comparison, ties and both-bad too. Messages are None for pictures, PNG bytes for chat.
+
+    `gold` is the outcome a careful reviewer gives, where it is known; the vote itself is `outcome`.
+    """
 
     provenance: Provenance
     kind: Literal["chat", "image"]
@@ -285,6 +289,7 @@ class ComparisonRow:
     right_by: Contender = Contender()
     left_image: bytes | None = field(default=None, repr=False)
     right_image: bytes | None = field(default=None, repr=False)
+    gold: str | None = None
 
     @property
     def config(self) -> Config:
@@ -306,6 +311,7 @@ class ComparisonRow:
                 **self.provenance.columns(),
                 **self.left_by.columns("left"),
                 **self.right_by.columns("right"),
+                "gold": self.gold,
             },
         )
 

@@ -14,6 +14,7 @@ from core.dataset import Config, Contender
 from core.errors import UserInputError
 from core.export import ExportOrder, ExportStep, View
 from core.feedback import StoredRow
+from core.topics import Topic
 
 Kind = Literal["chat", "image"]
 
@@ -30,7 +31,7 @@ class VoteFilter:
     """Which comparisons count. "" and () mean any.
 
     `models`: one name keeps the comparisons it took part in, several those between them. `prompt`: a part of the last
-    user turn (its first 500 characters), case ignored. `since` and `until` are days (UTC, both included). Comparisons in
+    user turn (its first 500 characters), case ignored. `topic`: what that turn is about, by its words. `since` and `until` are days (UTC, both included). Comparisons in
     which a name leaked before the vote count only with `leaked`.
     """
 
@@ -43,6 +44,7 @@ class VoteFilter:
     until: date | None = None
     blind_only: bool = False
     leaked: bool = False
+    topic: Topic | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +66,9 @@ class Style(NamedTuple):
 
 
 # Item, reviewer, left and right contender as numbers (-1: not known), the outcome's place in `OUTCOMES`, seconds since 1970
-# in UTC, seconds taken (-1: not known), characters of the left and of the right answer (-1: none).
-Ballot = tuple[int, int, int, int, int, float, float, int, int]
+# in UTC, seconds taken (-1: not known), characters of the left and of the right answer (-1: none), and the place of the
+# outcome that is known to be right (-1: not known).
+Ballot = tuple[int, int, int, int, int, float, float, int, int, int]
 # Item, reviewer, left, right, seconds since 1970, and the column `scores` as JSON.
 Scored = tuple[int, int, int, int, float, str]
 
@@ -254,7 +257,7 @@ class AgreementOf:
 
 @dataclass(frozen=True, slots=True)
 class RaterHealth:
-    """One reviewer. `gold` None: no questions with a known answer were asked. `advice` is what to do, "" when nothing."""
+    """One reviewer. `gold`: how often right where the right answer is known. `advice` is what to do, "" when nothing."""
 
     rater: str
     votes: int
@@ -262,7 +265,7 @@ class RaterHealth:
     longer: Share
     seconds: float | None
     agrees: Share
-    gold: float | None = None
+    gold: Share = Share(0, 0)
     advice: str = ""
 
 
@@ -277,6 +280,7 @@ class Agreement:
     raters: tuple[RaterHealth, ...] = ()
     left: Share = Share(0, 0)
     longer: Share = Share(0, 0)
+    gold: Share = Share(0, 0)
     findings: tuple[str, ...] = field(default=())
 
 

@@ -84,6 +84,7 @@ def _comparison(stands: StoredRow, outcome: str, at: str) -> ComparisonRow:
         right_by=_maker(columns, "right_"),
         left_image=cast("bytes | None", columns["left_image"]),
         right_image=cast("bytes | None", columns["right_image"]),
+        gold=cast("str | None", columns.get("gold")),
     )
 
 

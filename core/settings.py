@@ -137,6 +137,11 @@ VARIABLES: tuple[Variable, ...] = (
         "JSON file with the questions (at most five) and reasons asked beside a vote; empty: the four that come with the app.",
     ),
     Variable(
+        "PROVING_GOLD",
+        "",
+        "CSV or JSONL file of prompts whose answer is known (prompt, gold): how often reviewers are right, under Agreement.",
+    ),
+    Variable(
         "PROVING_SECRET", "", "Salts pseudonyms; empty: made in the data folder, and pseudonyms end with that disk."
     ),
     Variable(
@@ -211,6 +216,7 @@ class Settings:
     text_classifier_threshold: float = 0.5
     text_action: Action = "flag"
     rubric: str = ""
+    gold: str = ""
     port: int = 7860
     share: bool = False
     host: str = "127.0.0.1"
@@ -292,6 +298,7 @@ class Settings:
             text_classifier_threshold=_number("PROVING_TEXT_CLASSIFIER_THRESHOLD", env, 0.5, 0.01, 1),
             text_action=_action(env),
             rubric=env.get("PROVING_RUBRIC", "").strip(),
+            gold=env.get("PROVING_GOLD", "").strip(),
             orphan_seconds=_number("PROVING_ORPHAN_SECONDS", env, 30, 0, 86_400),
             gallery_limit=int(_number("PROVING_GALLERY_LIMIT", env, 500, 0, 100_000)),
             port=int(_number("PORT", env, 7860, 1, 65_535)),

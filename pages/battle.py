@@ -24,6 +24,7 @@ from core.comparison import field_rows_of, outcomes_of
 from core.conversation import Conversation
 from core.errors import AppError, PromptRefused, UserInputError
 from core.feedback_protocols import FeedbackStore
+from core.gold import NOTHING, Gold
 from core.identity import now
 from core.leaks import gives_itself_away
 from core.lockstep import stride
@@ -94,9 +95,10 @@ class BattlePage:
         secret: str,
         local_models: tuple[str, ...],
         rubric: Rubric = DEFAULT_RUBRIC,
+        gold: Gold = NOTHING,
     ) -> None:
         self.router, self.store, self.secret = router, store, secret
-        self.local_models, self.rubric = local_models, rubric
+        self.local_models, self.rubric, self.gold = local_models, rubric, gold
         self.setup = SetupPage(router, store)
         self.battles: Battles[Battle] = Battles()
         # What a test replaces to know which side is which.
@@ -439,6 +441,8 @@ class BattlePage:
         with shown_to_user():
             battle = self._mine(self.battles.get(battle_id), visitor)
             field = battle.comparison()
+            said_of = self.gold.holders(field.prompt[-1].content, [reply.content for reply in field.replies])
+            field = replace(field, holders=said_of)
             voted = cast(
                 self.battles,
                 self.store,

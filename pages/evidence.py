@@ -1,42 +1,44 @@
-"""Feedback tab, what the votes say: leaderboard, agreement, and exports that train."""
+"""Feedback tab, what the votes say: the leaderboard and agreement."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from html import escape
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import gradio as gr
 
 from components.api import expose
 from components.background import Done, bar, watched
-from components.boards import agreement_html, leaderboard_html, published_html
+from components.boards import agreement_html, leaderboard_html
 from components.errors import shown_to_user
 from core.arguments import check_types
 from core.errors import UserInputError
 from core.evidence import KINDS, Choices, Evidence, Kind, Merge, VoteFilter, day_of
-from core.export import VIEWS, ExportOrder, Format, View, checked_tag
-from pages.shared import Shared
+from core.topics import NAMES as TOPIC_NAMES
+from core.topics import TOPICS, Topic
 
 MERGES = ("revisions", "adapters", "settings")
 KIND_CHOICES = [("Answers", "chat"), ("Pictures", "image")]
-FORMAT_CHOICES = [("Parquet", "parquet"), ("JSON lines", "jsonl"), ("CSV", "csv")]
 ANY = ""
+# On a phone the filters stand above what they filter, and would fill the screen were they open.
+FOLD = """
+requestAnimationFrame(() => {
+  if (matchMedia('(max-width: 640px)').matches) document.querySelector('#board-filters .label-wrap.open')?.click();
+});
+"""
 WAITING = '<div class="pg-skeleton"><div></div><div></div><div></div></div>'
 
 
 @dataclass(frozen=True)
 class EvidenceView:
-    """The three panels' components."""
+    """The two panels' components."""
 
     board_tab: gr.Tab
     kind: gr.Radio
     models: gr.Dropdown
+    topic: gr.Dropdown
     prompt: gr.Textbox
     rater: gr.Dropdown
     campaign: gr.Dropdown
@@ -52,36 +54,30 @@ class EvidenceView:
     agreement_kind: gr.Radio
     agreement_status: gr.HTML
     agreement: gr.HTML
-    view: gr.Radio
-    format: gr.Radio
-    test_share: gr.Slider
-    more: gr.CheckboxGroup
-    export: gr.Button
-    tag: gr.Textbox
-    push: gr.Button
-    exported: gr.HTML
-    files: gr.File
 
 
 class EvidencePage:
-    """Asks what the votes say and shows it; makes files of the rows."""
+    """Asks what the votes say and shows it."""
 
-    def __init__(self, evidence: Evidence, curates: Callable[[str], bool] = lambda visitor: True) -> None:
-        # `curates`: whether this visitor may write to the Hub with the operator's token. Everybody, while there are no roles.
-        self.evidence, self.curates = evidence, curates
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
 
     def build(self) -> EvidenceView:
-        """Layout only, three tabs inside the tabs of Feedback."""
+        """Layout only, two tabs inside the tabs of Feedback."""
         with gr.Tab("Leaderboard", id="board") as board_tab, gr.Row(elem_classes="pg-work"):
             with gr.Column(scale=7, min_width=320):
                 status = gr.HTML("", elem_id="board-status")
-                board = gr.HTML(WAITING, elem_id="board")
+                board = gr.HTML(WAITING, elem_id="board", js_on_load=FOLD)
             with (
-                gr.Column(scale=3, min_width=280),
+                gr.Column(scale=3, min_width=280, elem_classes="pg-first-on-phone"),
                 gr.Accordion("Which votes count", open=True, elem_id="board-filters"),
             ):
                 kind = gr.Radio(KIND_CHOICES, value="chat", label="Votes on", elem_id="board-kind")
                 models = gr.Dropdown([], value=[], multiselect=True, label="Models (several: only between them)")
+                topic = gr.Dropdown(
+                    [("Any", ANY), *((name, topic) for topic, name in TOPIC_NAMES.items())], value=ANY,
+                    label="Topic of the prompt", info="By the words in it.", elem_id="board-topic",
+                )  # fmt: skip
                 prompt = gr.Textbox(label="Prompt contains", max_lines=1, elem_id="board-prompt")
                 rater = gr.Dropdown([("Anybody", ANY)], value=ANY, label="Reviewer")
                 campaign = gr.Dropdown([("Any", ANY)], value=ANY, label="Campaign")
@@ -106,64 +102,17 @@ class EvidencePage:
             agreement_kind = gr.Radio(KIND_CHOICES, value="chat", label="Votes on", elem_id="agreement-kind")
             agreement_status = gr.HTML("", elem_id="agreement-status")
             agreement = gr.HTML(WAITING, elem_id="agreement")
-        with gr.Tab("Export", id="export"), gr.Row(elem_classes="pg-work"):
-            with gr.Column(scale=5, min_width=320):
-                view = gr.Radio(
-                    [(text, name) for name, text in VIEWS.items()], value="dpo", label="What for", elem_id="export-view"
-                )
-                format_ = gr.Radio(FORMAT_CHOICES, value="parquet", label="Format", elem_id="export-format")
-                test_share = gr.Slider(
-                    0, 50, 10, step=1, label="Prompts kept for testing, %",
-                    info="Chosen by a hash of the prompt: none is in both halves, and none moves as votes are added.",
-                )  # fmt: skip
-                more = gr.CheckboxGroup(
-                    [
-                        ("Pairs from one thumb up and one down on the same prompt", "derived"),
-                        ("Both answers of each pair as single answers (KTO)", "unpaired"),
-                    ],
-                    value=["unpaired"],
-                    label="Also",
-                )
-                export = gr.Button("Export files", variant="primary", elem_id="export-button")
-                tag, push = self._push_box()
-            with gr.Column(scale=5, min_width=320):
-                exported = gr.HTML(
-                    '<div class="pg-empty"><b>Files to train on.</b><p>Choose what for, then Export. load_dataset opens them '
-                    "as they are; models.lock.json names the dataset's and every model's commit.</p></div>",
-                    elem_id="exported",
-                )
-                files = gr.File(
-                    label="Download", file_count="multiple", interactive=False, visible=False, elem_id="files"
-                )
         return EvidenceView(
-            board_tab, kind, models, prompt, rater, campaign, since, until, counted, merge, style, clear, status, board,
-            agreement_tab, agreement_kind, agreement_status, agreement, view, format_, test_share, more, export, tag, push,
-            exported, files,
+            board_tab, kind, models, topic, prompt, rater, campaign, since, until, counted, merge, style, clear, status, board,
+            agreement_tab, agreement_kind, agreement_status, agreement,
         )  # fmt: skip
 
-    def _push_box(self) -> tuple[gr.Textbox, gr.Button]:
-        where = self.evidence.destination("dpo")
-        with gr.Column(elem_id="push-box", elem_classes="pg-plain pg-push"):
-            told = (
-                f"Or push it to <code>{escape(where.removesuffix('-dpo'))}-…</code>, a private dataset of its own for each of "
-                "the views above, under a tag that never moves."
-                if where
-                else "Set PROVING_DATASET, and exports can also be pushed to a private dataset on the Hub, at a tag."
-            )
-            gr.HTML(f'<p class="pg-meta">{told}</p>')
-            with gr.Row(visible=where is not None, equal_height=True):
-                tag = gr.Textbox(
-                    label="Tag", placeholder="v1", max_lines=1, max_length=64, min_width=120, elem_id="push-tag"
-                )
-                push = gr.Button("Push to the Hub", scale=0, min_width=160, elem_id="push-button")
-        return tag, push
-
-    def wire(self, view: EvidenceView, shared: Shared) -> None:
+    def wire(self, view: EvidenceView) -> None:
         """Events only."""
         quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 4}
         filters = [
-            view.kind, view.models, view.prompt, view.rater, view.campaign, view.since, view.until, view.counted,
-            view.merge, view.style,
+            view.kind, view.models, view.topic, view.prompt, view.rater, view.campaign, view.since, view.until,
+            view.counted, view.merge, view.style,
         ]  # fmt: skip
         shown = [view.status, view.board]
         choices = [view.models, view.rater, view.campaign]
@@ -172,7 +121,7 @@ class EvidencePage:
         view.kind.input(self.cleared_choices, view.kind, choices, **quiet).then(self.rank, filters, shown, **quiet)
         gr.on(
             [
-                view.models.input, view.rater.input, view.campaign.input, view.counted.input, view.merge.input,
+                view.models.input, view.topic.input, view.rater.input, view.campaign.input, view.counted.input, view.merge.input,
                 view.style.input, view.prompt.submit, view.prompt.blur, view.since.submit, view.since.blur,
                 view.until.submit, view.until.blur,
             ],
@@ -191,27 +140,13 @@ class EvidencePage:
             trigger_mode="always_last",
             **quiet,
         )
-        view.export.click(
-            self.export,
-            [view.view, view.format, view.test_share, view.more],
-            [view.exported, view.files],
-            trigger_mode="once",
-            **quiet,
-        )
-        gr.on(
-            [view.push.click, view.tag.submit],
-            self.push,
-            [view.view, view.format, view.test_share, view.more, view.tag, shared.visitor],
-            [view.exported, view.files],
-            trigger_mode="once",
-            **quiet,
-        )
         expose(self.leaderboard, concurrency_limit=4)
 
     def rank(
         self,
         kind: str,
         models: Sequence[str],
+        topic: str | None,
         prompt: str,
         rater: str | None,
         campaign: str | None,
@@ -225,26 +160,34 @@ class EvidencePage:
         with shown_to_user():
             wanted = VoteFilter(
                 _kind(kind), campaign or "", tuple(models or ()), prompt, rater or "", day_of(since, "From day"),
-                day_of(until, "To day"), "blind" in counted, "leaked" in counted,
+                day_of(until, "To day"), "blind" in counted, "leaked" in counted, _topic(topic or ""),
             )  # fmt: skip
             work = partial(self._board, wanted, _merge(merge), style)
-            for step in watched(work):
-                if isinstance(step, Done):
-                    yield "", leaderboard_html(step.value)
-                elif step[1]:
-                    yield bar(f"Resampling votes: {step[0]} of {step[1]} rounds", *step), gr.skip()
-                else:
-                    yield bar("Counting votes"), gr.skip()
+            try:
+                for step in watched(work):
+                    if isinstance(step, Done):
+                        yield "", leaderboard_html(step.value)
+                    elif step[1]:
+                        yield bar(f"Resampling votes: {step[0]} of {step[1]} rounds", *step), gr.skip()
+                    else:
+                        yield bar("Counting votes"), gr.skip()
+            except Exception:
+                yield "", gr.skip()
+                raise
 
     def agree(self, kind: str) -> Iterator[tuple[Any, Any]]:
         """Agreement and habits of reviewers."""
         with shown_to_user():
             wanted = VoteFilter(_kind(kind))
-            for step in watched(lambda progress: self.evidence.agreement(wanted)):
-                if isinstance(step, Done):
-                    yield "", agreement_html(step.value)
-                else:
-                    yield bar("Reading every vote"), gr.skip()
+            try:
+                for step in watched(lambda progress: self.evidence.agreement(wanted)):
+                    if isinstance(step, Done):
+                        yield "", agreement_html(step.value)
+                    else:
+                        yield bar("Reading every vote"), gr.skip()
+            except Exception:
+                yield "", gr.skip()
+                raise
 
     def choices(self, kind: str, models: Sequence[str], rater: str, campaign: str) -> tuple[Any, Any, Any]:
         """The filters offer what occurs; what is chosen stays."""
@@ -259,43 +202,7 @@ class EvidencePage:
 
     def clear(self) -> tuple[Any, ...]:
         """Every filter but the kind as it was at the start."""
-        return [], "", ANY, ANY, "", "", [], [], False
-
-    def export(self, view: str, format: str, test_percent: float, more: Sequence[str]) -> Iterator[tuple[Any, Any]]:
-        """Make the files and offer them; what is on the server's disk meanwhile is deleted again."""
-        with shown_to_user():
-            order = _order(view, format, test_percent, more)
-            folder = Path(tempfile.mkdtemp(prefix="proving-export-"))
-            try:
-                yield bar("Reading rows"), gr.File(visible=False, value=None)
-                for step in self.evidence.export(order, folder):
-                    if step.files:
-                        said = (
-                            f'<p class="pg-lead">{step.rows:,} rows: {step.train:,} to train on, {step.test:,} to test on.</p>'
-                            '<p class="pg-meta">Put the files into one folder; README.md in it says how to load and train.</p>'
-                        )
-                        yield said, gr.File([str(file) for file in step.files], visible=True)
-                    else:
-                        yield bar(f"{step.rows:,} rows written"), gr.skip()
-            finally:
-                # gradio has copied what it offers by the time it asks for the next step.
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def push(
-        self, view: str, format: str, test_percent: float, more: Sequence[str], tag: str, visitor: str
-    ) -> Iterator[tuple[Any, Any]]:
-        """Put the export on the Hub at a tag, and show how it is loaded from there."""
-        with shown_to_user():
-            if not self.curates(visitor):
-                raise UserInputError("Only curators may push to the Hub. Ask one, or export files instead.")
-            order = _order(view, format, test_percent, more)
-            checked_tag(tag.strip())
-            yield bar("Reading rows"), gr.File(visible=False, value=None)
-            for step in self.evidence.publish(order, tag):
-                if step.published:
-                    yield published_html(step), gr.skip()
-                else:
-                    yield bar(f"{step.rows:,} rows, on their way to the Hub"), gr.skip()
+        return [], ANY, "", ANY, ANY, "", "", [], [], False
 
     def leaderboard(
         self,
@@ -310,6 +217,7 @@ class EvidencePage:
         leaked: bool = False,
         merge: list[str] = [],  # noqa: B006
         style: bool = False,
+        topic: str = "",
     ) -> list[dict[str, Any]]:
         """Who is ahead by the votes. A list of records, best first; rank null means that the votes cannot tell.
 
@@ -325,10 +233,12 @@ class EvidencePage:
             leaked: Count comparisons in which a name leaked before the vote.
             merge: What to ignore so that contenders become one: revisions, adapters, settings.
             style: Hold style and length constant.
+            topic: Only prompts about code, maths, writing, summary or translation, by their words; or long ones: long.
         """
         with shown_to_user():
             check_types(
-                text={"kind": kind, "campaign": campaign, "prompt": prompt, "rater": rater, "since": since, "until": until},
+                text={"kind": kind, "campaign": campaign, "prompt": prompt, "rater": rater, "since": since, "until": until,
+                      "topic": topic},
                 texts={"models": models, "merge": merge},
             )  # fmt: skip
             for name, value in (("blind_only", blind_only), ("leaked", leaked), ("style", style)):
@@ -336,7 +246,7 @@ class EvidencePage:
                     raise UserInputError(f"{name} has to be true or false.")
             wanted = VoteFilter(
                 _kind(kind), campaign, tuple(models), prompt, rater, day_of(since, "since"), day_of(until, "until"),
-                blind_only, leaked,
+                blind_only, leaked, _topic(topic),
             )  # fmt: skip
             board = self.evidence.leaderboard(wanted, _merge(merge), style=style)
             return [row.record() for row in board.standings]
@@ -345,16 +255,17 @@ class EvidencePage:
         return self.evidence.leaderboard(wanted, merge, style=style, progress=progress)
 
 
-def _order(view: str, format: str, test_percent: float, more: Sequence[str]) -> ExportOrder:
-    return ExportOrder(
-        cast(View, view), cast(Format, format), test_percent / 100, "derived" in more, "unpaired" in more
-    )
-
-
 def _kind(kind: str) -> Kind:
     found = next((name for name in KINDS if name == kind), None)
     if found is None:
         raise UserInputError(f"kind has to be chat or image; it is “{kind}”.")
+    return found
+
+
+def _topic(topic: str) -> Topic | None:
+    found = next((name for name in TOPICS if name == topic), None)
+    if topic and found is None:
+        raise UserInputError(f"topic has to be {', '.join(TOPICS)} or empty; it is “{topic}”.")
     return found
 
 

@@ -31,6 +31,7 @@ KINDS = [
     ("Comparisons", "comparisons"),
 ]
 SURE = "Take all of them back"
+HERE = "tab=feedback"  # the part of the address that says that this tab is open
 
 
 @dataclass(frozen=True)
@@ -152,7 +153,11 @@ class FeedbackPage:
             **quick,
         )
         gr.Timer(3).tick(
-            self.keep_current, [*asked, view.seen], [*tops, *listing, view.seen], trigger_mode="once", **quick
+            self.keep_current,
+            [*asked, view.seen, shared.address],
+            [*tops, *listing, view.seen],
+            trigger_mode="once",
+            **quick,
         )
         gr.on(
             [view.whose.input, view.config.input, view.search.change],
@@ -220,11 +225,23 @@ class FeedbackPage:
         return (*self.rows(whose, config, search, visitor, limit), limit)
 
     def keep_current(
-        self, whose: str, config: str, search: str, visitor: str, limit: int, seen: tuple[object, ...] | None
+        self,
+        whose: str,
+        config: str,
+        search: str,
+        visitor: str,
+        limit: int,
+        seen: tuple[object, ...] | None,
+        address: str = HERE,
     ) -> tuple[Any, ...]:
-        """The health line and the rows, sent again only when something has moved."""
+        """The health line and the rows, sent again only when something has moved; on another tab, the badge alone."""
         with shown_to_user():
             status = self.store.status()
+            if HERE not in (address or "").split("&"):
+                # Choosing this tab reads all of it; until then nobody sees it, and rows are dear to draw.
+                elsewhere = ("elsewhere", status.waiting)
+                badge = gr.skip() if seen == elsewhere else waiting_badge(status.waiting)
+                return (*[gr.skip()] * 3, badge, *[gr.skip()] * 2, elsewhere)
             now = (
                 *(status.saved, status.waiting, status.pushed, status.refused),
                 *(status.last_error, status.last_commit, status.needs_approval),
@@ -319,7 +336,8 @@ class FeedbackPage:
                 raise UserInputError("This page does not know you yet. Reload it, then try again.")
             gone = self.store.withdraw_all(me)
             status = self.store.status()
-            said = f'<p role="status"><b>{_count(gone)} taken back.</b> {what_remains(status.dataset)}</p>'
+            taken = f"<b>{_count(gone)} taken back.</b> What was said is gone from this page. {what_remains(status.dataset)}"
+            said = f'<p role="status">{taken if gone else "There was nothing of yours to take back."}</p>'
             listing = self.rows(whose, config, search, visitor, limit)
             return (said, gr.Column(visible=False), *listing, *self.top())
 
@@ -352,12 +370,12 @@ def what_remains(dataset: str) -> str:
     """What still holds rows after they were taken back, and how the owner removes it there too."""
     if dataset.startswith("folder "):
         return (
-            "They leave the dataset folder and the feedback database within seconds; ids and times stay, nothing that was "
+            "It leaves the dataset folder and the feedback database within seconds; ids and times stay, nothing that was "
             "said. Copies and exports made before stay as they are."
         )
     return (
-        f"They leave {escape(dataset)} with the next upload. Its git history still holds them until its owner squashes it: "
-        f'<code>HfApi().super_squash_history("{escape(dataset)}", repo_type="dataset")</code>. They leave the feedback database on '
+        f"It leaves {escape(dataset)} with the next upload. Its git history still holds it until its owner squashes that: "
+        f'<code>HfApi().super_squash_history("{escape(dataset)}", repo_type="dataset")</code>. It leaves the feedback database on '
         "this machine within seconds; ids and times stay, nothing that was said. Copies and tagged exports made before stay as "
         "they are."
     )

@@ -1,4 +1,4 @@
-"""The page on stand-ins, for looking at it by hand: python -m tests.dev_page PORT."""
+"""The page on stand-ins, for looking at it by hand: python -m tests.dev_page PORT [STATE], a state of `dev_states.py`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import app
 from core.settings import Settings
+from tests.dev_states import services_in
 from tests.fakes import FakeRouter, services
 
 if __name__ == "__main__":
@@ -15,4 +16,5 @@ if __name__ == "__main__":
         lambda m, s: [f"{w} " for w in (f"At {s.temperature}: " + m[-1].content + " lorem ipsum dolor " * 6).split(" ")]
     )
     router.gate = lambda: time.sleep(0.04)
-    app.launch(app.build(services(router)), Settings(Path("/tmp/dev-page"), port=int(sys.argv[1])))
+    made = services_in(sys.argv[2], router) if len(sys.argv) > 2 else services(router)
+    app.launch(app.build(made), Settings(Path("/tmp/dev-page"), port=int(sys.argv[1])))

@@ -15,6 +15,7 @@ from backends.evidence.service import EvidenceOf
 from core.errors import AppError
 from core.evidence import KINDS, Agreement, Leaderboard, Merge, VoteFilter, day_of
 from core.export import FORMATS, ExportOrder, View
+from core.topics import TOPICS
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         wanted = VoteFilter(
             asked.kind, asked.campaign, tuple(asked.model), asked.prompt, asked.rater, day_of(asked.since, "--since"),
-            day_of(asked.until, "--until"), asked.blind_only, asked.leaked,
+            day_of(asked.until, "--until"), asked.blind_only, asked.leaked, asked.topic or None,
         )  # fmt: skip
         merge = Merge("revisions" in asked.merge, "adapters" in asked.merge, "settings" in asked.merge)
         board = evidence.leaderboard(wanted, merge, style=asked.style)
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--campaign", default="")
     parser.add_argument("--model", action="append", default=[], help="repo id; given more than once: only between them")
     parser.add_argument("--prompt", default="", help="part of the last user turn")
+    parser.add_argument("--topic", choices=TOPICS, default="", help="what the prompt is about, by its words")
     parser.add_argument("--rater", default="")
     parser.add_argument("--since", default="", help="first day, YYYY-MM-DD (UTC)")
     parser.add_argument("--until", default="", help="last day, YYYY-MM-DD (UTC)")

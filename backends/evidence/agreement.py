@@ -10,10 +10,20 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import erfc, sqrt
+from math import sqrt
 from typing import TYPE_CHECKING, NamedTuple
 
 from backends.evidence.contenders import grouped
+from backends.evidence.readings import (
+    FAST_SECONDS,
+    GOLD_RIGHT,
+    LEAST_FOR_HABIT,
+    LEAST_GOLD,
+    LEAST_SHARED,
+    findings,
+    reading,
+    unlikely,
+)
 from core.evidence import (
     OUTCOMES,
     Agreement,
@@ -35,14 +45,6 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.int64]
 
 QUESTION = "Which answer is better?"
-# Fewer say nothing about a habit.
-LEAST_FOR_HABIT = 20
-LEAST_SHARED = 10
-# One reviewer in a hundred looks like this by chance.
-SURE = 0.01
-FAST_SECONDS = 2.0
-# Conventional readings of Krippendorff's alpha (K. Krippendorff, Content Analysis, 2004, p. 241).
-RELIABLE, TENTATIVE = 0.8, 0.667
 MOST_PAIRS = 50
 Z = 1.959963984540054
 
@@ -60,11 +62,13 @@ class _Cast:
     seconds: Array
     left_length: Numbers
     right_length: Numbers
+    gold: Numbers
 
 
 class Habits(NamedTuple):
     """What one reviewer (None: those without a name) did, counted: votes, those with a winner (`decided`), how often it was
-    the left side, how often lengths differed (`unequal`), how often the longer won then, and the median time in seconds."""
+    the left side, how often lengths differed (`unequal`), how often the longer won then, how many outcomes were known
+    before (`known`) and met (`right`), and the median time in seconds."""
 
     rater: str | None
     votes: int
@@ -72,6 +76,8 @@ class Habits(NamedTuple):
     left: int
     unequal: int
     longer: int
+    known: int
+    right: int
     seconds: float | None
 
 
@@ -104,6 +110,7 @@ def agreement(votes: Votes, wanted: VoteFilter) -> Agreement:
     )
     left = share(sum(one.left for one in people), sum(one.decided for one in people))
     longer = share(sum(one.longer for one in people), sum(one.unequal for one in people))
+    gold = share(sum(one.right for one in people), sum(one.known for one in people))
     return Agreement(
         len(cast.item),
         overall,
@@ -112,7 +119,8 @@ def agreement(votes: Votes, wanted: VoteFilter) -> Agreement:
         healthy,
         left,
         longer,
-        tuple(_findings(len(cast.item), overall, left, longer, healthy)),
+        gold,
+        tuple(findings(len(cast.item), overall, left, longer, gold, healthy)),
     )
 
 
@@ -120,10 +128,13 @@ def _cast(batches: Iterable[Sequence[Ballot]], place: Numbers) -> _Cast:
     import numpy as np
 
     parts = [np.array(batch, np.float64) for batch in batches]
-    every = np.concatenate(parts) if parts else np.zeros((0, 9))
-    item, rater, left, right, outcome, left_length, right_length = every[:, [0, 1, 2, 3, 4, 7, 8]].T.astype(np.int64)
+    every = np.concatenate(parts) if parts else np.zeros((0, 10))
+    whole = every[:, [0, 1, 2, 3, 4, 7, 8, 9]].T.astype(np.int64)
+    item, rater, left, right, outcome, left_length, right_length, gold = whole
     # The number -1 finds the last entry, which is -1.
-    return _Cast(item, rater, place[left], place[right], outcome, every[:, 5], every[:, 6], left_length, right_length)
+    return _Cast(
+        item, rater, place[left], place[right], outcome, every[:, 5], every[:, 6], left_length, right_length, gold
+    )
 
 
 def _last_said(cast: _Cast, contenders: int) -> tuple[Numbers, Numbers, Numbers, Numbers]:
@@ -241,23 +252,7 @@ def _answers(scores: str, left: int, right: int) -> list[tuple[str, str, str]]:
 def _measure(name: str, counts: Numbers) -> AgreementOf:
     """Agreement over items that all have several reviewers."""
     percent, alpha = percent_of(counts), alpha_of(counts)
-    return AgreementOf(name, len(counts), int(counts.sum()), percent, alpha, _reading(len(counts), percent, alpha))
-
-
-def _reading(items: int, percent: float | None, alpha: float | None) -> str:
-    if percent is None:
-        return "No item was voted on by two reviewers, so agreement cannot be measured. Give two reviewers the same prompts."
-    if alpha is None:
-        return "Everybody always said the same, so there is nothing chance could explain. Add harder prompts to learn more."
-    if items < LEAST_SHARED:
-        return f"Only {items} items have two reviewers; {LEAST_SHARED} give a first idea. Share more prompts."
-    if alpha >= RELIABLE:
-        return "Reviewers agree well. The votes can be trained on as they are."
-    if alpha >= TENTATIVE:
-        return "Reviewers agree tolerably. Good for tentative conclusions; look at the items they disagree on."
-    if alpha > 0.2:
-        return "Reviewers agree little. Talk about ten items they disagree on and write down what better means."
-    return "Reviewers agree no more than chance would. Stop and agree on what better means before voting on."
+    return AgreementOf(name, len(counts), int(counts.sum()), percent, alpha, reading(len(counts), percent, alpha))
 
 
 def _pairs(item: Numbers, table: Numbers, pair: Numbers, names: Sequence[str]) -> tuple[AgreementOf, ...]:
@@ -299,16 +294,15 @@ def _habits(cast: _Cast, names: Mapping[int, str]) -> list[Habits]:
     # Pictures have no length.
     unequal = decided & (cast.left_length != cast.right_length) & (cast.left_length >= 0) & (cast.right_length >= 0)
     longer = unequal & (left == (cast.left_length > cast.right_length))
-    counts = [np.bincount(who[mask], minlength=size) for mask in (decided, left, unequal, longer)]
+    known = cast.gold >= 0
+    masks = (decided, left, unequal, longer, known, known & (cast.outcome == cast.gold))
+    counts = [np.bincount(who[mask], minlength=size) for mask in masks]
     votes, medians = np.bincount(who, minlength=size), _medians(who, cast.seconds, size)
     found = [
         Habits(
             names[number - 1] if number else None,
             int(votes[number]),
-            int(counts[0][number]),
-            int(counts[1][number]),
-            int(counts[2][number]),
-            int(counts[3][number]),
+            *(int(count[number]) for count in counts),
             None if np.isnan(medians[number]) else float(medians[number]),
         )
         for number in np.flatnonzero(votes).tolist()
@@ -336,10 +330,10 @@ def _health(name: str, habits: Habits, agrees: tuple[int, int], met: Sequence[in
     left, longer, own = share(habits.left, habits.decided), share(habits.longer, habits.unequal), share(*agrees)
     seconds = habits.seconds
     advice = []
-    if habits.decided >= LEAST_FOR_HABIT and _unlikely(habits.left, habits.decided):
+    if habits.decided >= LEAST_FOR_HABIT and unlikely(habits.left, habits.decided):
         side = "left" if habits.left * 2 > habits.decided else "right"
         advice.append(f"Chooses the {side} side more than chance would. Ask whether they read both answers.")
-    if habits.unequal >= LEAST_FOR_HABIT and _unlikely(habits.longer, habits.unequal):
+    if habits.unequal >= LEAST_FOR_HABIT and unlikely(habits.longer, habits.unequal):
         which = "longer" if habits.longer * 2 > habits.unequal else "shorter"
         advice.append(f"Mostly takes the {which} answer. Ask why, and look at the leaderboard with style control.")
     if habits.votes >= LEAST_FOR_HABIT and seconds is not None and seconds < FAST_SECONDS:
@@ -347,40 +341,10 @@ def _health(name: str, habits: Habits, agrees: tuple[int, int], met: Sequence[in
     others = [met[0] - agrees[0], met[1] - agrees[1]]
     if agrees[1] >= LEAST_SHARED and others[1] and own.high is not None and own.high < others[0] / others[1]:
         advice.append("Agrees with the others less than they do among themselves. Go through some items together.")
-    return RaterHealth(name, habits.votes, left, longer, seconds, own, None, " ".join(advice))
-
-
-def _unlikely(count: int, total: int) -> bool:
-    """Whether a fair coin would be this uneven less often than `SURE` (normal approximation with continuity)."""
-    away = (abs(count - total / 2) - 0.5) / sqrt(total / 4)
-    return away > 0 and erfc(away / sqrt(2)) < SURE
-
-
-def _findings(total: int, overall: AgreementOf, left: Share, longer: Share, raters: Sequence[RaterHealth]) -> list[str]:
-    if not total:
-        return ["No votes yet. When two reviewers vote on the same prompts, this shows whether they agree."]
-    said = [overall.reading]
-    if left.total < LEAST_FOR_HABIT:
-        said.append(f"{left.total} decided votes are too few to see a habit; {LEAST_FOR_HABIT} give a first idea.")
-        return said
-    if _unlikely(left.count, left.total):
-        side = "left" if left.count * 2 > left.total else "right"
-        said.append(
-            f"The {side} side wins {max(left.value or 0, 1 - (left.value or 0)):.0%} of decided votes, more than chance "
-            "would. Sides are shuffled, so no contender gains, but votes are noisier: ask reviewers to read both."
+    gold = share(habits.right, habits.known)
+    if gold.total >= LEAST_GOLD and gold.high is not None and gold.high < GOLD_RIGHT:
+        advice.append(
+            f"Right on {gold.count} of {gold.total} questions with a known answer. Read some of their votes with them before "
+            "training on any."
         )
-    else:
-        said.append(f"No side is favoured: left wins {left.value:.0%} of decided votes.")
-    if longer.total >= LEAST_FOR_HABIT:
-        if _unlikely(longer.count, longer.total):
-            which = "longer" if longer.count * 2 > longer.total else "shorter"
-            said.append(
-                f"The {which} answer wins {max(longer.value or 0, 1 - (longer.value or 0)):.0%} of the time. Switch style "
-                "control on in the leaderboard before concluding that its author is better."
-            )
-        else:
-            said.append(f"Length does not decide: the longer answer wins {longer.value:.0%} of the time.")
-    troubled = sum(bool(rater.advice) for rater in raters)
-    if troubled:
-        said.append(f"{troubled} of {len(raters)} reviewers need a look; the table says why.")
-    return said
+    return RaterHealth(name, habits.votes, left, longer, seconds, own, gold, " ".join(advice))

@@ -142,6 +142,8 @@ class SqliteFeedbackStore:
         oldest = self._batches.oldest_waiting() if counts["waiting"] else None
         account = self._outbox.account
         waiting, pushed, refused = counts["waiting"], counts["pushed"], counts["refused"]
+        error = self._outbox.last_error or (self._batches.refusal() if refused else None)
+        warnings = (*self._warnings, *self._database.notes, *(account.warnings if account else ()))
         return FeedbackStatus(
             saved=waiting + pushed + refused,
             waiting=waiting,
@@ -149,11 +151,12 @@ class SqliteFeedbackStore:
             refused=refused,
             dataset=self._dataset,
             last_commit=self._batches.last_commit()[0],
-            last_error=self._outbox.last_error or (self._batches.refusal() if refused else None),
+            last_error=error,
             # The wall clock may have been set back since.
             oldest_waiting_s=max(0.0, time.time() - oldest) if oldest is not None else None,
             account=(account.label or None) if account else None,
-            warnings=(*self._warnings, *self._database.notes, *(account.warnings if account else ())),
+            # A token that does not hold is told of twice: when it is looked at, and when it is used.
+            warnings=tuple(warning for warning in warnings if warning != error),
             needs_approval=self._outbox.needs_approval,
         )
 

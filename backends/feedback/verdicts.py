@@ -15,8 +15,9 @@ from math import exp, isfinite, log
 from core.dataset import Contender
 from core.evidence import OUTCOMES, Style, seconds_of, style_of, without_chance
 from core.identity import code_of
+from core.topics import bits_of
 
-VERSION = 4
+VERSION = 5
 ASKED_CHARACTERS = 500
 # Durations and speeds are counted in steps of one per cent, so that a median costs the same for ten votes and a million.
 STEPS = 100.0
@@ -29,7 +30,9 @@ _TABLES = (
         id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, model TEXT, revision TEXT, adapter TEXT, settings TEXT
     ) STRICT""",
     # Folded to lower case: only searched, never shown.
-    "CREATE TABLE asked (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, text TEXT NOT NULL, uses INTEGER NOT NULL) STRICT",
+    """CREATE TABLE asked (
+        id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, text TEXT NOT NULL, uses INTEGER NOT NULL, topics INTEGER NOT NULL
+    ) STRICT""",
     "CREATE TABLE items (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE) STRICT",
     # `shown` is the name the reviewer chose last, `at` when it was on a vote; and how many votes of each kind they have.
     """CREATE TABLE people (
@@ -44,7 +47,8 @@ _TABLES = (
         right_length INTEGER, right_headers INTEGER, right_lists INTEGER, right_bold INTEGER,
         scores TEXT,
         left_first_token_s INTEGER, left_tokens_per_s INTEGER, left_seconds INTEGER,
-        right_first_token_s INTEGER, right_tokens_per_s INTEGER, right_seconds INTEGER
+        right_first_token_s INTEGER, right_tokens_per_s INTEGER, right_seconds INTEGER,
+        gold INTEGER
     ) STRICT""",
     "CREATE INDEX verdicts_by_pair ON verdicts (kind, leaked, left_maker, right_maker, outcome)",
     "CREATE INDEX verdicts_by_day ON verdicts (kind, leaked, at)",
@@ -79,7 +83,7 @@ _TRIGGERS = (_counting("insert", "new", "+"), _counting("delete", "old", "-"))
 _TAKEN_BACK = """CREATE TRIGGER verdict_taken_back AFTER INSERT ON events WHEN new.kind != 'saved' BEGIN
     DELETE FROM verdicts WHERE row = new.row;
     UPDATE verdict_state SET changes = changes + 1; END"""
-_MARKS = ", ".join("?" * 28)
+_MARKS = ", ".join("?" * 29)
 
 
 def prepare(db: sqlite3.Connection, *, beside_rows: bool = True) -> None:
@@ -127,6 +131,7 @@ def _values(db: sqlite3.Connection, row: int, columns: Mapping[str, object]) -> 
         *(value for style in sides for value in style or (None,) * 4),
         json.dumps(scores) if scores else None,
         *(step for side in ("left", "right") for step in _steps(columns.get(f"{side}_timings"))),
+        OUTCOMES.index(str(columns["gold"])) if columns.get("gold") in OUTCOMES else None,
     )
 
 
@@ -214,14 +219,22 @@ def _maker(db: sqlite3.Connection, columns: Mapping[str, object], side: str) -> 
     return number
 
 
+def asked_as(prompt: str) -> tuple[bytes, str, int]:
+    """(key, text, topics) of a prompt in `asked`. Prompts that begin alike may be about different things."""
+    text, topics = prompt[:ASKED_CHARACTERS].casefold(), bits_of(prompt)
+    return _key(f"{topics}:{text}"), text, topics
+
+
 def _asked(db: sqlite3.Connection, prompt: object) -> int | None:
-    text = ""
+    whole = ""
     if isinstance(prompt, Sequence) and prompt:
-        text = str(prompt[-1]["content"] or "")[:ASKED_CHARACTERS].casefold()
-    key = _key(text)
+        whole = str(prompt[-1]["content"] or "")
+    key, text, topics = asked_as(whole)
     found = db.execute("SELECT id FROM asked WHERE key = ?", (key,)).fetchone()
     if found is None:
-        return db.execute("INSERT INTO asked (key, text, uses) VALUES (?, ?, 0)", (key, text)).lastrowid
+        return db.execute(
+            "INSERT INTO asked (key, text, uses, topics) VALUES (?, ?, 0, ?)", (key, text, topics)
+        ).lastrowid
     number: int = found[0]
     return number
 

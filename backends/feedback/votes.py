@@ -14,6 +14,7 @@ from backends.feedback.verdicts import median_of
 from core.dataset import Contender
 from core.evidence import OUTCOMES, Ballot, Duel, Kind, Measured, Scored, Style, Tally, VoteFilter
 from core.identity import code_of
+from core.topics import bit_of
 
 BATCH = 20_000
 MOST_PEOPLE = 200
@@ -22,7 +23,7 @@ WHOLE = "verdicts NOT INDEXED"
 _STYLES = ", ".join(f"coalesce({side}_{name}, 0)" for side in ("left", "right") for name in Style._fields)
 _BALLOT = (
     "coalesce(item, -1), coalesce(rater, -1), coalesce(left_maker, -1), coalesce(right_maker, -1), outcome, at, "
-    "coalesce(seconds, -1.0), coalesce(left_length, -1), coalesce(right_length, -1)"
+    "coalesce(seconds, -1.0), coalesce(left_length, -1), coalesce(right_length, -1), coalesce(gold, -1)"
 )
 
 
@@ -155,6 +156,9 @@ class SqliteVotes:
         if wanted.prompt.strip():
             parts.append("asked IN (SELECT id FROM asked WHERE instr(text, ?) > 0)")
             found.append(wanted.prompt.strip().casefold())
+        if wanted.topic:
+            parts.append("asked IN (SELECT id FROM asked WHERE topics & ? != 0)")
+            found.append(bit_of(wanted.topic))
         if wanted.models:
             numbers = [str(n) for n, maker in self.contenders().items() if maker.model in wanted.models]
             among = f"({', '.join(numbers)})"

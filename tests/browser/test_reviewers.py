@@ -9,28 +9,26 @@ from typing import Any
 
 import pytest
 from gradio_client import Client
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.test_first_light import run_with, train_one_step
 from tests.hub_server import HubServer
 from tests.serving import running_app
 
-pytestmark = [pytest.mark.long, pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(600)]
 
 SLOW = 240_000
 PROMPTS = (
     "Name a colour.", "Name a fruit.", "Say hello.", "Name a city.", "Name an animal.", "Name a river.", "Name a month.",
     "Name a tree.", "Say thank you.", "Name a metal.", "Name a planet.", "Name a tool.",
 )  # fmt: skip
-VOTES = ("#vote-left", "#vote-right", "#vote-tie")
+KEYS = ("1", "2", "3")  # left, right, tie
 TOKEN = "hf_canary_token"
 CONSENT = "Votes are published under CC0 as a dataset."
 
 
-def arrive(context: BrowserContext, url: str) -> Page:
+def arrive(page: Page) -> None:
     """A reviewer who agrees to the text, asks for short answers and brings the list of prompts."""
-    page = context.new_page()
-    page.goto(f"{url}?tab=chat")
     expect(page.locator("#consent-text")).to_contain_text(CONSENT, timeout=SLOW)
     page.locator("#consent-agree").click()
     expect(page.locator("#consent-agree")).to_be_hidden()
@@ -39,29 +37,28 @@ def arrive(context: BrowserContext, url: str) -> Page:
     page.locator("#chat-mode").get_by_text("Compare blind").click()
     page.locator("#contenders > button, #contenders .label-wrap").first.click()
     limit = page.locator("#contender-sheet [data-limit]")
-    limit.fill("16")
+    limit.fill("6")
     limit.press("Tab")
     expect(page.locator("#contenders-said")).to_contain_text("2 contenders are set", timeout=SLOW)
     page.locator("#prompt-list > button, #prompt-list .label-wrap").first.click()
     page.locator("#prompt-sheet [data-text]").fill("\n".join(PROMPTS))
     page.locator("#prompt-sheet [data-use]").click()
     expect(page.locator("#prompt-sheet")).to_contain_text(f"Prompt 1 of {len(PROMPTS)}")
-    return page
 
 
 def vote(page: Page, number: int, key: str) -> None:
     """The answers to a prompt of the list, and the vote, on disk before the page says so and goes on to the next."""
     expect(page.locator("#vote-left")).to_be_visible(timeout=SLOW)
-    page.locator(key).click()
+    page.keyboard.press(key)
     expect(page.locator("#prompt-sheet")).to_contain_text(f"{number + 1} voted", timeout=SLOW)
     expect(page.locator("#battle-status")).to_contain_text("Saved")
 
 
-def uploaded(page: Page, url: str) -> None:
+def uploaded(page: Page) -> None:
     """Everything that waited is in the dataset."""
-    page.goto(f"{url}?tab=feedback")
+    page.get_by_role("tab", name="Feedback").click()
     page.locator("#upload-now").click()
-    expect(page.locator("#outbox-health")).to_contain_text("0 waiting")
+    expect(page.locator("#outbox-health")).to_contain_text("· 0 waiting")
 
 
 def board(url: str) -> list[dict[str, Any]]:
@@ -70,15 +67,18 @@ def board(url: str) -> list[dict[str, Any]]:
     return found
 
 
-def published(environment: dict[str, str], folder: Path, config: str) -> list[dict[str, Any]]:
-    """The rows of a config, read by another process as anybody would."""
+def published(environment: dict[str, str], folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """The rows of both configs, read by another process as anybody would."""
     script = (
         "import sys; from datasets import load_dataset\n"
-        f"load_dataset('ada/votes', '{config}', split='train', download_mode='force_redownload').to_json(sys.argv[1])\n"
+        "for config in ('preferences', 'comparisons'):\n"
+        "    load_dataset('ada/votes', config, split='train').to_json(f'{sys.argv[1]}/{config}.jsonl')\n"
     )
-    path = folder / f"{config}.jsonl"
-    run_with(environment, script, str(path))
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    run_with(environment, script, str(folder))
+    return {
+        config: [json.loads(line) for line in (folder / f"{config}.jsonl").read_text().splitlines()]
+        for config in ("preferences", "comparisons")
+    }
 
 
 def test_three_reviewers(browser: Browser, data_dir: Path, tmp_path: Path) -> None:
@@ -94,13 +94,19 @@ def test_three_reviewers(browser: Browser, data_dir: Path, tmp_path: Path) -> No
             contexts = [browser.new_context(viewport={"width": 1440, "height": 900}) for _ in range(3)]
             for context in contexts:
                 context.set_default_timeout(60_000)
-            pages = [arrive(context, url) for context in contexts]
+            pages = [context.new_page() for context in contexts]
+            for page in pages:
+                page.goto(f"{url}?tab=chat", wait_until="commit")
+            for page in pages:
+                arrive(page)
+                page.keyboard.press("Enter")
             for number in range(len(PROMPTS)):
-                for page in pages:
-                    page.locator("#prompt-sheet [data-ask]").click()
                 for who, page in enumerate(pages):
-                    vote(page, number, VOTES[(number + who) % 2 if who < 2 else number % 3])
-            uploaded(pages[0], url)
+                    vote(page, number, KEYS[(number + who) % 2 if who < 2 else number % 3])
+                    if number + 1 < len(PROMPTS):
+                        # The next prompt of her list, while the others still vote.
+                        page.keyboard.press("Enter")
+            uploaded(pages[0])
 
             before = board(url)
             assert len(before) == 2
@@ -122,23 +128,25 @@ def test_three_reviewers(browser: Browser, data_dir: Path, tmp_path: Path) -> No
 
             # The third one takes everything back.
             leaver = pages[2]
-            leaver.goto(f"{url}?tab=feedback")
+            leaver.get_by_role("tab", name="Feedback").click()
             leaver.get_by_role("button", name="My votes").click()
             expect(leaver.locator("#me")).to_contain_text("pseudonym")
             gone = leaver.locator("#me code").inner_text()
             leaver.locator("#withdraw-all").click()
             leaver.locator("#withdraw-surely").click()
             expect(leaver.locator("#me")).to_contain_text("taken back")
-            uploaded(pages[0], url)
+            page.get_by_role("tab", name="Rows").click()
+            uploaded(page)
             after = board(url)
             assert sum(row["votes"] for row in after) == 2 * 2 * len(PROMPTS)
             for context in contexts:
                 context.close()
 
-        rows = published(environment, tmp_path, "comparisons")
+        found = published(environment, tmp_path)
+        rows = found["comparisons"]
         assert len(rows) == 2 * len(PROMPTS)
-        assert gone not in {row["rater"] for row in rows}
-        assert gone not in {row["rater"] for row in published(environment, tmp_path, "preferences")}
+        assert gone not in {row["rater"] for row in [*rows, *found["preferences"]]}
+        assert len({row["rater"] for row in rows}) == 2
         assert {row["prompt"][-1]["content"] for row in rows} == set(PROMPTS)
         assert len({row["consent_version"] for row in rows}) == 1
         card = hub.files("ada/votes", "dataset")["README.md"].decode()

@@ -68,24 +68,25 @@ def test_shard_all_null_and_shard_full_load_in_either_order(tmp_path: Path, conf
             assert filled[name] == full(config)[name], name
 
 
-@pytest.mark.parametrize("config", CONFIGS)
-def test_shards_of_the_first_schema_load_beside_ours(tmp_path: Path, config: Config) -> None:
-    """Version 1 had no timings; a dataset that an older app began is one dataset still."""
+@pytest.mark.parametrize(("config", "younger"), [*((config, "timings") for config in CONFIGS), ("comparisons", "gold")])
+def test_shards_of_an_older_schema_load_beside_ours(tmp_path: Path, config: Config, younger: str) -> None:
+    """Version 1 had no timings, version 2 no gold; a dataset that an older app began is one dataset still."""
     import pyarrow.parquet as pq
 
     folder = write_folder(tmp_path, config, [[full(config)], [full(config)]])
     old = folder / "data" / config / "0.parquet"
-    names = [name for name in COLUMNS[config] if not name.endswith("timings")]
+    missing = ("gold",) if younger == "gold" else ("timings", "gold")
+    names = [name for name in COLUMNS[config] if not name.endswith(missing)]
     assert len(names) < len(COLUMNS[config])
     pq.write_table(pq.read_table(old).select(names), old)
     loaded = load(folder, config)
     assert loaded.features == features(config)
-    timings = next(name for name in COLUMNS[config] if name.endswith("timings"))
-    assert loaded[timings] == [None, AWKWARD]
+    column = next(name for name in COLUMNS[config] if name.endswith(younger))
+    assert loaded[column] == [None, AWKWARD]
     # And an app that opens it takes the old rows over as they are.
     taken_over = rows_of(config, old.read_bytes())
     assert taken_over is not None
-    assert [row[timings] for row in taken_over] == [None]
+    assert [row[column] for row in taken_over] == [None]
 
 
 def test_text_is_exact_and_messages_are_lists_of_role_and_content(tmp_path: Path) -> None:

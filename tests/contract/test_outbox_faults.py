@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -9,15 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from backends import hub_client
 from backends.evidence.board import leaderboard
 from backends.feedback import batches as batches_module
+from backends.feedback import durable
 from backends.feedback import store as store_module
 from backends.feedback.hub import HubDatasetRepo
 from core.dataset import ComparisonRow, Contender
-from core.errors import DatasetRejected
+from core.errors import AppError, DatasetRejected, HubUnreachable
 from core.evidence import Merge, VoteFilter
-from tests.contract.outbox_rows import comparison, dump, ids, open_store, preference
-from tests.hub_server import HubServer
+from tests.contract.outbox_rows import comparison, dump, ids, loaded_ids, open_store, preference
+from tests.hub_server import HubServer, SilentAfterCommit
+from tests.hub_server.client import COMMIT
 
 REPO = "alice/votes"
 
@@ -76,6 +82,83 @@ def test_a_token_that_is_revoked_keeps_rows_waiting_and_a_new_one_sends_them(tmp
     again, delivery = open_store(tmp_path, HubDatasetRepo(REPO, token="hf_second", endpoint=hub.url), name="hub")
     assert delivery.send() == "sent" and again.status().pushed == 1
     assert ids(dump(hub.files(REPO, "dataset"), tmp_path / "read")) == ["b"]
+
+
+class FullDisk:
+    """The module `os` of a disk that is full at one flush: what was written before it lies half-written."""
+
+    def __init__(self, at: int) -> None:
+        self.left, self.met = at, False
+
+    def fsync(self, handle: int) -> None:
+        self.left -= 1
+        if self.left == -1:
+            self.met = True
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(handle)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+
+def test_a_disk_that_is_full_at_any_step_of_sending_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A vote, a changed one and one taken back, sent while there is no room at the n-th flush; then there is room again."""
+    for number in itertools.count():
+        folder = tmp_path / str(number)
+        store, delivery = open_store(folder)
+        store.save([preference(id=name) for name in ("kept", "changed", "withdrawn")])
+        delivery.send()
+        store.save([preference(id="new"), comparison("left", id="voted")])
+        store.save([preference(id="heir", supersedes="changed")])
+        store.withdraw("withdrawn")
+        disk = FullDisk(number)
+        with monkeypatch.context() as patched:
+            patched.setattr(durable, "os", disk)
+            told = ""
+            try:
+                delivery.send()
+            except AppError as error:
+                told = str(error)
+            assert ("space" in told and "rows wait" in told) if disk.met else told == ""
+            assert {row.id for row in store.newest()} == {"kept", "new", "heir", "voted"}
+            # Whoever reads the dataset now finds every row that stays, and none twice.
+            seen = loaded_ids(folder / "dataset")
+            assert len(seen) == len(set(seen)) and "kept" in seen
+        delivery.send()
+        assert loaded_ids(folder / "dataset") == ["heir", "kept", "new"]
+        assert ids(folder / "dataset", "comparisons") == ["voted"] and store.status().waiting == 0
+        store.close()
+        if not disk.met:
+            break
+    # Several files are written for a delivery such as this one, each flushed with its folder.
+    assert number > 8
+
+
+def test_a_hub_that_commits_and_then_says_nothing_is_left_and_asked_again(
+    tmp_path: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import close_session
+
+    store, delivery = open_store(tmp_path, HubDatasetRepo(REPO, token="hf_alice", endpoint=hub.url), name="hub")
+    store.save([preference(id="a")])
+    delivery.send()
+    store.save([preference(id="b", supersedes="a"), comparison(id="c")])
+    hub.fail_next(COMMIT, SilentAfterCommit())
+    with monkeypatch.context() as patched:
+        # The client that is there has the usual patience.
+        close_session()
+        patched.setattr(hub_client, "READ_SECONDS", 2.0)
+        with pytest.raises(HubUnreachable, match="rows wait"):
+            delivery.send()
+    close_session()
+    assert store.status().waiting == 2
+    landed = len(hub.history(REPO, "dataset"))
+    assert delivery.send() == "sent" and store.status().waiting == 0
+    assert len(hub.history(REPO, "dataset")) == landed
+    found = dump(hub.files(REPO, "dataset"), tmp_path / "read")
+    assert (ids(found), ids(found, "comparisons")) == (["b"], ["c"])
 
 
 def votes(contenders: Mapping[str, Contender]) -> list[ComparisonRow]:

@@ -1,6 +1,15 @@
 """A Hub for tests: a loopback HTTP server that the unmodified huggingface_hub client talks to."""
 
-from tests.hub_server.faults import Alter, CloseConnection, DropAfterCommit, Hold, RateLimited, Slow, Status
+from tests.hub_server.faults import (
+    Alter,
+    CloseConnection,
+    DropAfterCommit,
+    Hold,
+    RateLimited,
+    SilentAfterCommit,
+    Slow,
+    Status,
+)
 from tests.hub_server.server import HubServer
 from tests.hub_server.web import RecordedRequest, Reply
 
@@ -13,6 +22,7 @@ __all__ = [
     "RateLimited",
     "RecordedRequest",
     "Reply",
+    "SilentAfterCommit",
     "Slow",
     "Status",
 ]

@@ -79,13 +79,18 @@ class DropAfterCommit:
 
 
 @dataclass(frozen=True)
+class SilentAfterCommit:
+    """Do what was asked, then say nothing and keep the connection open, until the server stops."""
+
+
+@dataclass(frozen=True)
 class Alter:
     """Do what was asked, then change the reply: another type, a missing header, flipped bytes."""
 
     change: Callable[[Reply], Reply]
 
 
-Fault: TypeAlias = Status | RateLimited | Slow | Hold | CloseConnection | DropAfterCommit | Alter
+Fault: TypeAlias = Status | RateLimited | Slow | Hold | CloseConnection | DropAfterCommit | SilentAfterCommit | Alter
 
 
 @dataclass

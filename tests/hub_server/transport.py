@@ -20,6 +20,7 @@ from tests.hub_server.faults import (
     Faults,
     Hold,
     RateLimited,
+    SilentAfterCommit,
     Slow,
     Status,
 )
@@ -74,7 +75,9 @@ class Listener:
         if isinstance(fault, Slow) and self.stopping.wait(fault.seconds):
             return None
         reply = self._answer(request, fault)
-        if isinstance(fault, DropAfterCommit):
+        if isinstance(fault, SilentAfterCommit):
+            self.stopping.wait()
+        if isinstance(fault, DropAfterCommit | SilentAfterCommit):
             return None
         request.status = reply.status
         return reply

@@ -313,12 +313,14 @@ def test_leaderboard(client: Client) -> None:
         assert [record["model"] for record in merged] == ["org/model-a", "org/model-b"]
         assert client.predict("image", api_name="/leaderboard") == []
         assert client.predict(campaign="none such", api_name="/leaderboard") == []
+        assert client.predict(topic="code", api_name="/leaderboard") == []
         for wrong, says in (
             ({"kind": "video"}, "chat or image"),
             ({"merge": ["seeds"]}, "can be merged"),
             ({"since": "yesterday"}, "2026-11-21"),
             ({"blind_only": "yes"}, "true or false"),
             ({"models": "org/model-a"}, "list of texts"),
+            ({"topic": "cooking"}, "topic has to be code"),
         ):
             with pytest.raises(AppError, match=says):
                 client.predict(**wrong, api_name="/leaderboard")

@@ -130,7 +130,7 @@ def test_habits_of_reviewers_are_found() -> None:
     assert "longer answer" in advice["lengthy"] and "faster" in advice["lengthy"]
     health = {rater.rater: rater for rater in found.raters}
     assert health["lefty"].left.value == 1.0 and health["lefty"].seconds == 9.0
-    assert health["good"].gold is None
+    assert health["good"].gold.value is None
     assert found.raters[0].votes == 60
     assert any("2 of 4 reviewers need a look" in finding for finding in found.findings)
     assert any("longer answer wins" in finding for finding in found.findings)

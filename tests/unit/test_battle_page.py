@@ -12,8 +12,9 @@ from components.side_by_side import side_by_side
 from core.candidates import Choice, Setup
 from core.chat import GenerationSettings, Message
 from core.conversation import Conversation
-from core.dataset import PreferenceRow
+from core.dataset import ComparisonRow, PreferenceRow
 from core.errors import GenerationFailed
+from core.gold import read_gold
 from core.lockstep import stride
 from core.rubric import DEFAULT
 from pages.battle import BattlePage, Bout
@@ -112,6 +113,20 @@ def test_a_vote_is_saved_then_the_names_appear(outcome: str, rows: int) -> None:
         assert [m.role for m in row.prompt] == ["system", "user"]
         battle = made.battles.get(which)
         assert row.chosen[0].content == (battle.left if outcome == "left" else battle.right).content
+
+
+def test_on_a_gold_question_the_row_names_the_side_that_held_the_answer_and_the_page_never_does() -> None:
+    store, gold = FakeStore(), read_gold("prompt,gold\nThe capital of France?,Paris\n", "gold.csv")
+    cold = FakeRouter(lambda messages, settings: ["Paris it is." if settings.temperature == 0.2 else "It is Rome."])
+    made = BattlePage(cold, store, "salt", (), gold=gold)
+    bouts = compared(made, "the capital of  FRANCE?")
+    right = "left" if made.battles.get(battle_id(bouts)).left.settings.temperature == 0.2 else "right"
+    after = made.vote("tie", battle_id(bouts), "", "visitor")
+    [row] = [row for row in store.kept.values() if isinstance(row, ComparisonRow)]
+    assert (row.outcome, row.gold) == ("tie", right)
+    assert not any("gold" in put_out(bout) for bout in [*bouts, Bout(*after[:-1])])
+    made.vote("left", battle_id(compared(made, "something else")), "", "visitor")
+    assert [row.gold for row in store.kept.values() if isinstance(row, ComparisonRow)] == [right, None]
 
 
 def test_a_double_click_and_a_second_tab_change_nothing() -> None:

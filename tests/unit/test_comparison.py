@@ -105,7 +105,7 @@ def test_what_the_engine_measured_goes_into_the_rows_and_makes_no_other_contende
     assert compared["right_timings"] is None is preferred["rejected_timings"]
     assert contender(measured) == contender(COMPARISON.left) and contender(measured).timings
     assert item_of(PROMPT, (contender(measured),)) == item_of(PROMPT, (contender(COMPARISON.left),))
-    assert list(COLUMNS["comparisons"])[-2:] == ["left_timings", "right_timings"]
+    assert list(COLUMNS["comparisons"])[-3:] == ["left_timings", "right_timings", "gold"]
 
 
 def test_a_picture_s_seconds_go_into_its_row() -> None:

@@ -20,12 +20,13 @@ from core.dataset import ComparisonRow
 from core.evidence import Facts, Merge, VoteFilter
 from core.export import Published
 from pages.evidence import EvidencePage
+from pages.exports import ExportPage
 from tests.contract.outbox_rows import preference
 from tests.contract.test_evidence_published import votes
 from tests.fake_evidence import RowsInMemory, evidence_of
 from tests.fakes import FakeStore
 
-NO_FILTER = ([], "", "", "", "", "", [], [], False)
+NO_FILTER = ([], "", "", "", "", "", "", [], [], False)
 
 
 @pytest.fixture
@@ -38,6 +39,11 @@ def store() -> FakeStore:
 @pytest.fixture
 def page(store: FakeStore) -> EvidencePage:
     return EvidencePage(evidence_of(store))
+
+
+@pytest.fixture
+def exports(store: FakeStore) -> ExportPage:
+    return ExportPage(evidence_of(store))
 
 
 def shown(steps: Iterator[tuple]) -> str:
@@ -55,17 +61,17 @@ def test_the_leaderboard_says_it_in_a_sentence_then_shows_it(page: EvidencePage)
 
 
 def test_filters_reach_the_votes(page: EvidencePage) -> None:
-    assert "Clear one" in shown(page.rank("chat", [], "no such prompt", "", "", "", "", [], [], False))
+    assert "Clear one" in shown(page.rank("chat", [], "", "no such prompt", "", "", "", "", [], [], False))
     assert "puts together 2 settings" in shown(
-        page.rank("chat", [], "", "", "", "", "", ["leaked"], ["settings"], False)
+        page.rank("chat", [], "", "", "", "", "", "", ["leaked"], ["settings"], False)
     )
     assert "No votes yet" in shown(page.rank("image", *NO_FILTER))
     with pytest.raises(gr.Error, match="From day has to be a day"):
-        list(page.rank("chat", [], "", "", "", "1.11.", "", [], [], False))
+        list(page.rank("chat", [], "", "", "", "", "1.11.", "", [], [], False))
 
 
 def test_style_control_is_told_with_what_style_is_worth(page: EvidencePage) -> None:
-    assert "Style held constant" in shown(page.rank("chat", [], "", "", "", "", "", [], [], True))
+    assert "Style held constant" in shown(page.rank("chat", [], "", "", "", "", "", "", [], [], True))
 
 
 def test_choices_offer_what_occurs_and_keep_what_is_chosen(page: EvidencePage) -> None:
@@ -95,23 +101,25 @@ def test_a_stranger_s_names_are_escaped(page: EvidencePage, store: FakeStore) ->
     assert "<script>" not in shown(page.rank("chat", *NO_FILTER))
 
 
-def test_export_offers_files_that_are_gone_from_the_server_afterwards(page: EvidencePage) -> None:
-    steps = page.export("dpo", "jsonl", 0, [])
+def test_export_offers_files_that_are_gone_from_the_server_afterwards(exports: ExportPage) -> None:
+    steps = exports.export("dpo", "jsonl", 0, [])
     files: list[str] = []
     for said, offered in steps:
         if offered.get("__type__") != "update" and offered.value if isinstance(offered, dict) else offered.value:
             files = [file if isinstance(file, str) else file["path"] for file in offered.value]
-            assert "1 rows: 1 to train on" in said
+            assert "1 row: 1 to train on" in said
             assert all(Path(file).is_file() for file in files)
     assert sorted(Path(file).name for file in files) == ["README.md", "models.lock.json", "train.jsonl"]
     assert not any("proving-export-" in file and Path(file).exists() for file in files)
 
 
-def test_an_export_of_nothing_says_what_to_do(page: EvidencePage) -> None:
+def test_an_export_of_nothing_says_what_to_do_and_leaves_no_bar(exports: ExportPage) -> None:
+    steps = exports.export("images", "parquet", 10, [])
+    assert "Reading rows" in next(steps)[0] and "Files to train on" in next(steps)[0]
     with pytest.raises(gr.Error, match="no pairs of pictures"):
-        list(page.export("images", "parquet", 10, []))
+        next(steps)
     with pytest.raises(gr.Error, match="parquet only"):
-        list(page.export("images", "csv", 10, []))
+        list(exports.export("images", "csv", 10, []))
 
 
 def test_long_work_tells_how_far_it_is_and_its_error_arrives() -> None:
@@ -200,24 +208,13 @@ def test_a_push_shows_where_it_is_and_how_it_loads(store: FakeStore) -> None:
     hub = _Hub()
     evidence = evidence_of(store)
     evidence._hub, evidence._destination = hub, lambda view: f"ada/votes-{view}"
-    page = EvidencePage(evidence)
-    html = list(page.push("dpo", "jsonl", 0, [], " v1 ", "visitor"))[-1][0]
+    exports = ExportPage(evidence)
+    html = list(exports.push("dpo", "jsonl", 0, [], " v1 "))[-1][0]
     assert hub.pushed == [(("README.md", "models.lock.json", "train.jsonl"), "ada/votes-dpo", "v1")]
     assert "load_dataset(&quot;ada/votes-dpo&quot;, revision=&quot;v1&quot;, split=&quot;train&quot;)" in html
     assert "never moved" in html and "dddddddddddd" in html
     with pytest.raises(gr.Error, match="The tag has to"):
-        list(page.push("dpo", "jsonl", 0, [], "main", "visitor"))
-
-
-def test_who_is_no_curator_pushes_nothing(store: FakeStore) -> None:
-    hub = _Hub()
-    evidence = evidence_of(store)
-    evidence._hub, evidence._destination = hub, lambda view: "ada/votes-dpo"
-    page = EvidencePage(evidence, curates=lambda visitor: visitor == "ada")
-    with pytest.raises(gr.Error, match="Only curators"):
-        list(page.push("dpo", "jsonl", 0, [], "v1", "bob"))
-    assert hub.pushed == []
-    assert list(page.push("dpo", "jsonl", 0, [], "v1", "ada")) and len(hub.pushed) == 1
+        list(exports.push("dpo", "jsonl", 0, [], "main"))
 
 
 def test_a_price_stands_below_the_name_and_speeds_in_columns() -> None:

@@ -137,6 +137,13 @@ def test_everything_of_mine_goes_and_what_remains_is_said() -> None:
         page(store).withdraw_all("all", "", "", "", 20)
 
 
+def test_who_said_nothing_has_nothing_to_take_back() -> None:
+    store = FakeStore()
+    store.save([preference(rater="r-somebody")])
+    said, *_ = page(store).withdraw_all("all", "", "", ME, 20)
+    assert "nothing of yours" in said and "next upload" not in said and len(store.kept) == 1
+
+
 def test_more_rows_come_in_steps_and_not_without_end() -> None:
     store = FakeStore()
     for number in range(45):
@@ -161,6 +168,19 @@ def test_the_page_is_sent_again_only_when_something_moved() -> None:
     store.save([preference()])
     updates = page(store).keep_current("all", "", "", ME, 20, seen)
     assert updates[4].count("<article") == 2 and updates[-1] != seen
+
+
+def test_on_another_tab_the_clock_moves_the_badge_alone() -> None:
+    store = FakeStore()
+    store.save([preference()])
+    there = ("all", "", "", ME, 20)
+    *updates, seen = page(store).keep_current(*there, None, "tab=chat")
+    assert "1 waiting" in updates[3] and all(one == gr.skip() for one in (*updates[:3], *updates[4:]))
+    *updates, seen = page(store).keep_current(*there, seen, "tab=chat")
+    assert all(one == gr.skip() for one in updates)
+    # Back here everything is read, though nothing was said meanwhile.
+    updates = page(store).keep_current(*there, seen, "tab=feedback")
+    assert updates[4].count("<article") == 1
 
 
 def test_how_far_a_search_looked_is_said() -> None:

@@ -187,16 +187,33 @@ def test_full_disk_is_a_sentence_and_nothing_is_half_saved(tmp_path: Path) -> No
     assert open_store(tmp_path)[0].status().saved == after
 
 
+HOLDS = """
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 def test_database_held_by_another_process_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_module, "BUSY_SECONDS", 0.1)
     store, _ = open_store(tmp_path)
-    other = sqlite3.connect(tmp_path / "feedback.sqlite", isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path / "feedback.sqlite")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert other.stdin is not None and other.stdout is not None
+    assert other.stdout.readline() == b"held\n"
     with pytest.raises(NotSaved, match="Another process"):
-        store.save([preference()])
-    other.execute("ROLLBACK")
-    assert store.save([preference()]).fresh
-    other.close()
+        store.save([preference(id="a")])
+    assert store.status().saved == 0 and list(store.newest()) == []
+    # It dies without giving the lock back, which the system then does.
+    other.kill()
+    other.wait()
+    assert store.save([preference(id="a")]).fresh
+    assert store.status().saved == 1
+    other.stdin.close()
+    other.stdout.close()
 
 
 def test_folder_that_cannot_hold_votes_is_refused_at_start(tmp_path: Path) -> None:
