@@ -68,8 +68,29 @@ class Usage:
     @property
     def tokens_per_second(self) -> float | None:
         """Decoding speed after the first token; None when there was no second one."""
-        span = self.seconds - self.first_token_s
-        return (self.completion_tokens - 1) / span if self.completion_tokens > 1 and span > 0 else None
+        return _rate(self.completion_tokens, self.seconds - self.first_token_s)
+
+
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """An answer that is being written, in figures. Seconds count from the request, `seconds` to the newest token.
+
+    `prompt_tokens` None: the engine is not told before the end, and `tokens` are the pieces that have arrived.
+    """
+
+    tokens: int
+    first_token_s: float
+    seconds: float
+    prompt_tokens: int | None = None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """As `Usage.tokens_per_second`."""
+        return _rate(self.tokens, self.seconds - self.first_token_s)
+
+
+def _rate(tokens: int, span: float) -> float | None:
+    return (tokens - 1) / span if tokens > 1 and span > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +105,14 @@ class Place:
 class Delta:
     """A piece of an answer. The last one has `finish` and `usage`; its text may be empty.
 
-    One with `waiting` has no text: the answer has not begun.
+    One with `waiting` has no text: the answer has not begun. The others have `so_far` where the engine counts.
     """
 
     text: str
     finish: Finish | None = None
     usage: Usage | None = None
     waiting: Place | None = None
+    so_far: SoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)
