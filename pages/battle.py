@@ -15,7 +15,7 @@ from components import ballot_sheet, contender_sheet, prompt_sheet
 from components.battles import Battle, Battles
 from components.errors import shown_to_user
 from components.side_by_side import side_by_side
-from components.transcript import shown_messages, thumbs
+from components.transcript import LATEX, shown_messages, thumbs
 from core import __version__
 from core.candidates import BASE, DEFAULT, Candidate
 from core.chat import Message, Reply, check_messages
@@ -121,6 +121,7 @@ class BattlePage:
                     gr.Chatbot(
                         label=letter, height=340, layout="panel", autoscroll=False, buttons=["copy"],
                         elem_id=f"side-{name}", elem_classes="pg-side", visible=number < 2, min_width=280,
+                        latex_delimiters=LATEX,
                     )
                     for number, (letter, name) in enumerate(zip(ballot_sheet.LETTERS, SIDES, strict=True))
                 )  # fmt: skip

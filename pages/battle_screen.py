@@ -12,7 +12,7 @@ import gradio as gr
 from components.ballot_sheet import LETTERS, ballot, no_vote
 from components.battles import Battle, all_of
 from components.chip import battle_chip
-from components.transcript import figures, shown_messages, text_message, thumbs
+from components.transcript import WAITING, answer_message, figures, shown_messages, text_message, thumbs
 from core.candidates import MOST_SIDES, Candidate
 from core.chat import Reply
 from core.conversation import Conversation
@@ -198,7 +198,7 @@ def _side(number: int, text: str | None, sides: int) -> Any:
 
 def _shown(text: str, flat: bool) -> list[dict[str, Any]]:
     """One answer as the only message of its column."""
-    return [text_message("assistant", (flattened(text) if flat else text) or "…")]
+    return [answer_message((flattened(text) if flat else text) or WAITING)]
 
 
 def _all(sides: int) -> str:

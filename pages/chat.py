@@ -11,7 +11,7 @@ import gradio as gr
 
 from components.chat_panels import bar
 from components.errors import shown_to_user
-from components.transcript import turn_at
+from components.transcript import LATEX, turn_at
 from core.address import Address
 from core.chat import GenerationSettings, check_messages
 from core.chat_protocols import ChatRouter
@@ -37,11 +37,6 @@ EXAMPLES = (
     "Write a polite reply to a customer whose parcel is late.",
     "List three questions to ask before choosing a language model.",
 )
-LATEX = [
-    {"left": "$$", "right": "$$", "display": True},
-    {"left": "\\[", "right": "\\]", "display": True},
-    {"left": "\\(", "right": "\\)", "display": False},
-]
 
 
 @dataclass(frozen=True)
