@@ -104,7 +104,7 @@ def _reply_record(reply: Reply) -> dict[str, Any]:
     return {
         "id": reply.id,
         "model": _ref_record(reply.ref),
-        "settings": json.loads(reply.settings.as_json()),
+        "settings": reply.settings.as_record(),
         "backend": reply.backend,
         "dtype": reply.dtype,
         "way": reply.path,
@@ -116,13 +116,12 @@ def _reply_record(reply: Reply) -> dict[str, Any]:
 
 
 def _reply_of(turn_id: str, content: str, made: Mapping[str, Any]) -> Reply:
-    settings = dict(made["settings"])
     usage = made.get("usage")
     return Reply(
         str(made.get("id") or turn_id),
         content,
         _ref_of(made["model"]),
-        GenerationSettings(**{**settings, "stop": tuple(settings.get("stop") or ())}),
+        GenerationSettings.from_record(made["settings"]),
         made["backend"],
         made["dtype"],
         made["way"],

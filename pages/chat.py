@@ -19,7 +19,9 @@ from core.conversation import Conversation
 from core.conversations import ConversationStore
 from core.errors import AppError, UserInputError
 from core.feedback_protocols import FeedbackStore
-from core.refs import ModelRef
+from core.refs import ModelRef, shown
+from core.rubric import DEFAULT as DEFAULT_RUBRIC
+from core.rubric import Rubric
 from pages.chat_judge import Judging
 from pages.chat_keeping import Keeper, told
 from pages.chat_kept import KeptPage, KeptView
@@ -67,6 +69,7 @@ class ChatView:
     aside: gr.Accordion
     desk: gr.HTML
     thinking: gr.Radio
+    template: gr.Textbox
     presets: PresetsView
     kept: KeptView
 
@@ -91,13 +94,14 @@ class ChatPage:
         store: FeedbackStore,
         secret: str,
         conversations: ConversationStore | None = None,
+        rubric: Rubric = DEFAULT_RUBRIC,
     ) -> None:
         self.router = router
         self.store = store
         keeper = Keeper(conversations, secret)
         self.answers = Answers(router, keeper)
         self.runs = self.answers.runs
-        self.judging = Judging(store, secret, self.answers.ratings)
+        self.judging = Judging(store, secret, self.answers.ratings, rubric)
         self.presets = PresetsPage(self.answers)
         self.acts = Acts(self.answers, self.judging, self.presets.ask)
         self.kept = KeptPage(self.answers, keeper)
@@ -169,10 +173,18 @@ class ChatPage:
                         visible=False,
                         elem_id="chat-thinking",
                     )
+                    template = gr.Textbox(
+                        label="Template options",
+                        placeholder="name=value, one a line",
+                        lines=1,
+                        max_lines=6,
+                        visible=False,
+                        elem_id="chat-template",
+                    )
                 kept = self.kept.build()
         return ChatView(
             left, mode, single, system, chatbot, text, send, stop, again, clear, status, temperature, top_p,
-            max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside, desk, thinking, presets, kept,
+            max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside, desk, thinking, template, presets, kept,
         )  # fmt: skip
 
     def wire(self, view: ChatView, shared: Shared) -> None:
@@ -181,7 +193,7 @@ class ChatPage:
         settings = [view.temperature, view.top_p, view.max_new_tokens, view.seed]
         given = [
             view.conversation, shared.pinned, view.system, *settings, view.running, shared.visitor, kept.incognito,
-            view.thinking, view.presets.task,
+            view.thinking, view.presets.task, view.template,
         ]  # fmt: skip
         outputs = [
             view.text, view.chatbot, view.conversation, view.running, view.send, view.stop, view.status, view.desk,
@@ -218,7 +230,7 @@ class ChatPage:
         shared.pinned.change(
             self.controls,
             [shared.pinned, view.conversation, shared.opened],
-            [view.temperature, view.top_p, view.thinking, view.desk],
+            [view.temperature, view.top_p, view.thinking, view.template, view.desk],
             **quick,
         )
         view.stop.click(self.stop, view.running, view.stop, **quick)
@@ -272,13 +284,16 @@ class ChatPage:
 
     def controls(
         self, pinned: ModelRef | None, conversation: Conversation, place: Address
-    ) -> tuple[Any, Any, Any, Any]:
+    ) -> tuple[Any, Any, Any, Any, Any]:
         """The controls as the model's author has them, and what its template allows. A link's own settings stay."""
         with shown_to_user():
             can = self.answers.abilities(pinned)
             thinking = gr.Radio(value="", visible=bool(can and can.thinking))
+            reads = can.template_kwargs if can else ()
+            said = f"This model's chat template reads {', '.join(shown(name, 60) for name in reads)}."
+            template = gr.Textbox(value="", info=said, visible=bool(reads))
             if place.tab == "chat" and place.chat:
-                return gr.skip(), gr.skip(), thinking, gr.skip()
+                return gr.skip(), gr.skip(), thinking, template, gr.skip()
             own = can.sampling if can else None
             said = f"0 is greedy. Starts from {can.sampling_from}." if can and own else "0 is greedy."
             temperature = own.temperature if own and own.temperature is not None else 0.7
@@ -287,6 +302,7 @@ class ChatPage:
                 gr.Slider(value=min(2.0, temperature), info=said),
                 gr.Slider(value=max(0.05, top_p)),
                 thinking,
+                template,
                 self.answers.bar(conversation, pinned),
             )
 
@@ -330,7 +346,7 @@ class ChatPage:
             label = event.liked if isinstance(event.liked, bool) else None
             rated, sentence = self.judging.thumb(conversation, turn, label, visitor)
             assert turn is not None
-            panel = self.judging.why(rated, turn) or bar(rated)
+            panel = self.judging.why(rated, turn, visitor) or bar(rated)
             return Rated(
                 rated, sentence, self.judging.badge(), panel, gr.skip(),
                 self.answers.keeper.change(rated, visitor, incognito=incognito),

@@ -21,6 +21,7 @@ from core.conversation import Conversation
 from core.errors import AppError, BackendError, UserInputError
 from core.presets import Preset
 from core.refs import ModelRef
+from core.template_kwargs import read_template_kwargs
 from pages.chat_keeping import Keeper
 
 FIGURES_SECONDS = 0.5
@@ -42,11 +43,16 @@ class Given(NamedTuple):
     incognito: bool = False
     thinking: str = ""
     task: Preset | None = None
+    template: str = ""
 
     def settings(self) -> GenerationSettings:
         """The controls as settings, checked."""
         settings = settings_of(self.temperature, self.top_p, self.max_new_tokens, self.seed)
-        return replace(settings, thinking={"on": True, "off": False}.get(self.thinking or ""))
+        return replace(
+            settings,
+            thinking={"on": True, "off": False}.get(self.thinking or ""),
+            template_kwargs=read_template_kwargs(self.template or ""),
+        )
 
     def asking(self) -> Conversation:
         """The conversation under the system prompt as it is now."""
