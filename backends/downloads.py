@@ -94,7 +94,7 @@ class Downloads:
         if known is None:
             listed = within(LIST_SECONDS, lambda until: self._list(ref))
             card = tuple(each for each in listed if each.path == CARD and (each.size or 0) <= MOST_CARD)
-            known = self._listed[ref] = (*inference_files(listed, pickle=self._pickle), *card)
+            known = self._listed[ref] = (*card, *inference_files(listed, pickle=self._pickle))
         return known
 
     def plan(self, ref: ModelRef) -> LoadPlan:
