@@ -146,6 +146,23 @@ def test_a_vote_before_both_answers_ended_is_refused() -> None:
         made.vote("left", which, "", "visitor")
 
 
+def test_a_page_that_is_closed_in_the_middle_ends_every_side_and_leaves_nothing_to_vote_on() -> None:
+    router, store = FakeRouter(lambda messages, settings: ["word " * 40] * 40), FakeStore()
+    router.gate = lambda: None
+    made = page(router, store)
+    stream = made.compare("q", Conversation(), REF, visitor="me")
+    which = None
+    for bout in stream:
+        which = which or (bout.battle if isinstance(bout.battle, str) else None)
+        if shown(bout.left).startswith("word"):
+            break
+    stream.close()
+    assert [answer.cancelled.is_set() for answer in router.answers.values()] == [True, True]
+    with pytest.raises(gr.Error, match="Both answers have to be finished"):
+        made.vote("left", which, "", "me")
+    assert store.kept == {}
+
+
 def test_a_forged_battle_or_outcome_is_refused() -> None:
     made = page()
     with pytest.raises(gr.Error, match="no longer open"):

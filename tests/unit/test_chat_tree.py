@@ -25,6 +25,7 @@ from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from pages.chat import ChatPage, Update
 from tests.fakes import OTHER, REF, FakeCatalog, FakeRouter, FakeStore
 from tests.scripted_engine import ScriptedChat
+from tests.serving import wait_until
 
 SETTINGS = (0.7, 0.95, 64, None)
 
@@ -415,6 +416,30 @@ def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end(tmp_path: Path)
     assert len(list(made.kept.open(event("resume", record=text), *given(Conversation())))) == 1
     again_ = list(made.kept.open(event("resume", record=text, reloaded=True), *given(Conversation())))
     assert contents(again_[-1].conversation) == ["go", "one two three"]
+
+
+def test_a_page_that_is_closed_for_good_leaves_what_was_written_to_whoever_comes_later(tmp_path: Path) -> None:
+    """A closed tab and a lost connection are the same from here: nobody listens, and after the grace time it is ended."""
+    steps = threading.Semaphore(1)
+    engine = ScriptedChat(["one ", "two"], pace=lambda: steps.acquire(timeout=60) and None, orphan_seconds=0.05)
+    pins = PinBook(tmp_path / "pins.json")
+    made = page(Router((engine,), catalog=FakeCatalog(), pins=pins, start=REF))  # type: ignore[arg-type]
+    stream = made.send("go", *given(Conversation()))
+    record: dict[str, Any] = {}
+    for update in stream:
+        if isinstance(update.keep, str):
+            record = json.loads(update.keep)
+        if isinstance(update.chatbot, list) and "one" in str(update.chatbot):
+            break
+    stream.close()
+    run = made.runs.late(record["head"]["running"])
+    assert run is not None and run.answer is not None
+    wait_until(lambda: run.answer.reply().finish == "cancelled", 60, "nobody listened and it went on")
+    steps.release(5)
+    text = json.dumps({"format": "proving-ground/conversation", **record["head"], "turns": record["turns"]})
+    back = list(made.kept.open(event("resume", record=text, reloaded=True), *given(Conversation())))[-1]
+    assert (contents(back.conversation), back.status) == (["go", "one "], "Stopped.")
+    assert ">Continue</button>" in back.desk
 
 
 def test_an_answer_that_is_gone_says_how_to_get_another() -> None:
