@@ -156,8 +156,8 @@ class Capabilities:
 
     `adapters` are those that can be chosen. `why_not` says in one sentence for each feature that is off ("seed",
     "logprobs", "images") why, where there is more to say than that this engine does not have it. `continues`: an answer that
-    was begun can be gone on with. `thinking`: the template has a switch for it, and `template_kwargs` are the other values it
-    reads. `sampling` is what the model's author
+    was begun can be gone on with. `thinking`: the template has a switch for it, and `template_kwargs` are all the values it
+    reads besides the messages. `sampling` is what the model's author
     recommends, as far as it is stated, and `sampling_from` where.
     """
 

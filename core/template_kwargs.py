@@ -13,6 +13,9 @@ from core.refs import shown
 
 TemplateValue = str | int | float | bool
 
+THINKING = ("enable_thinking", "thinking")
+"""What chat templates call the switch that makes a model reason before it answers."""
+
 MOST_KWARGS = 16
 MOST_VALUE = 4_000
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")

@@ -226,6 +226,7 @@ def name_of(reply: Reply, candidate: Candidate | None = None) -> str:
             if asked.repetition_penalty is not None and settings.repetition_penalty is not None
             else []
         )
+    parts += [f"{name}={value}" for name, value in settings.template_kwargs]
     return ", ".join(parts)
 
 

@@ -22,6 +22,7 @@ from core.feedback_protocols import FeedbackStore
 from core.refs import ModelRef, shown
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from core.rubric import Rubric
+from core.template_kwargs import THINKING
 from pages.chat_judge import Judging
 from pages.chat_keeping import Keeper, told
 from pages.chat_kept import KeptPage, KeptView
@@ -289,7 +290,8 @@ class ChatPage:
         with shown_to_user():
             can = self.answers.abilities(pinned)
             thinking = gr.Radio(value="", visible=bool(can and can.thinking))
-            reads = can.template_kwargs if can else ()
+            # The switch has a control of its own.
+            reads = [name for name in (can.template_kwargs if can else ()) if name not in THINKING]
             said = f"This model's chat template reads {', '.join(shown(name, 60) for name in reads)}."
             template = gr.Textbox(value="", info=said, visible=bool(reads))
             if place.tab == "chat" and place.chat:

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from backends import bundled
-from backends.chat.template import THINKING, names_in, templates_of
+from backends.chat.template import names_in, templates_of
 from backends.model_files import ModelFiles
 from core.chat import Capabilities, GenerationSettings, check_settings
 from core.errors import NoBackend, UnsafeContentError, UserInputError
 from core.files import pickle_files, weight_files
 from core.refs import ModelRef, shown
+from core.template_kwargs import THINKING
 
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
 
@@ -79,7 +80,7 @@ def capabilities_of(folder: Path, name: str) -> Capabilities:
         chat_template=bool(templates),
         notes=tuple(notes),
         thinking=not reads.isdisjoint(THINKING),
-        template_kwargs=tuple(sorted(reads - set(THINKING))),
+        template_kwargs=tuple(sorted(reads)),
         sampling=sampling,
         sampling_from=source,
     )

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from backends.chat.template import THINKING, names_of
+from backends.chat.template import names_of
 from core.chat import Message
 from core.errors import GenerationFailed, UserInputError
 from core.refs import shown
-from core.template_kwargs import TemplateValue
+from core.template_kwargs import THINKING, TemplateValue
 
 _PROBE = "Is this told to the model?"
 

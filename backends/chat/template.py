@@ -9,9 +9,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-THINKING = ("enable_thinking", "thinking")
-"""What chat templates call the switch that makes a model reason before it answers."""
-
 MOST_TEMPLATE = 500_000
 _FILES = ("chat_template.jinja", "chat_template.json")
 # What transformers itself hands to every template.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from components.side_by_side import side_by_side
 from core.candidates import Choice, Setup
-from core.chat import GenerationSettings, Message
+from core.chat import Capabilities, GenerationSettings, Message
 from core.conversation import Conversation
 from core.dataset import PreferenceRow
 from core.errors import GenerationFailed
@@ -483,6 +484,27 @@ def test_a_choice_is_kept_on_the_server_and_said_in_a_line() -> None:
         assert "set." not in made.setup.take(wrong, REF, "me")[1]
     with pytest.raises(gr.Error, match="no longer kept"):
         next(made.compare("q", Conversation(), REF, chosen="forged"))
+
+
+def test_contenders_may_differ_in_the_options_of_their_template() -> None:
+    class Reads(FakeRouter):
+        def capabilities(self, ref: Any) -> Capabilities:
+            return Capabilities(thinking=True, template_kwargs=("date_string", "enable_thinking"))
+
+    made = page(Reads(), store := FakeStore())
+    sent = {"choices": [{"template": "enable_thinking=true"}, {"template": "enable_thinking=false"}]}
+    which, said = made.setup.take(sent, REF, "me")
+    assert said == "2 contenders are set."
+    bouts = compared(made, chosen=which, visitor="me")
+    assert not any("enable_thinking" in put_out(bout) for bout in bouts)
+    made.vote("left", battle_id(bouts), "", "me")
+    (row,) = [row for row in store.kept.values() if row.config == "comparisons"]
+    given_ = [json.loads(str(row.columns()[f"{side}_settings"]))["template_kwargs"] for side in ("left", "right")]
+    assert sorted(each["enable_thinking"] for each in given_) == [False, True]
+    _, said = made.setup.take({"choices": [{"template": "enable_thinkin=1"}, {}]}, REF, "me")
+    assert said.startswith("Contender 1: its chat template has no option called enable_thinkin. It reads date_string")
+    _, said = made.setup.take({"choices": [{}, {"template": "thinking"}]}, REF, "me")
+    assert said.startswith("Contender 2: Template options, line 1")
 
 
 def test_a_pool_draws_the_pair_that_was_compared_least() -> None:

@@ -246,4 +246,4 @@ def test_what_the_author_recommends_is_read_where_it_stands(folder: Path, tmp_pa
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": several}), encoding="utf-8")
     (tmp_path / "chat_template.jinja").unlink()
     found = capabilities_of(tmp_path, "x")
-    assert (found.thinking, found.template_kwargs, found.chat_template) == (True, ("date_string",), True)
+    assert (found.thinking, found.template_kwargs, found.chat_template) == (True, ("date_string", "thinking"), True)
