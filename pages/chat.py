@@ -216,7 +216,8 @@ class ChatPage:
         kept.shown.submit(self.kept.open, given, outputs, **stream)
         kept.shown.select(self.kept.manage, given, outputs, **quick)
         arranged = [
-            view.system, *settings, view.text, view.presets.task, view.desk, kept.told
+            view.system, *settings, view.text, view.presets.task, view.desk, kept.told,
+            view.thinking, view.template,
         ]  # fmt: skip
         view.presets.shown.select(self.presets.choose, [view.text, *given], arranged, **quick)
         shared.opened.change(self.presets.arrive, shared.opened, arranged, **quick)
@@ -289,12 +290,19 @@ class ChatPage:
         """The controls as the model's author has them, and what its template allows. A link's own settings stay."""
         with shown_to_user():
             can = self.answers.abilities(pinned)
-            thinking = gr.Radio(value="", visible=bool(can and can.thinking))
             # The switch has a control of its own.
             reads = [name for name in (can.template_kwargs if can else ()) if name not in THINKING]
-            said = f"This model's chat template reads {', '.join(shown(name, 60) for name in reads)}."
-            template = gr.Textbox(value="", info=said, visible=bool(reads))
-            if place.tab == "chat" and place.chat:
+            linked = place.tab == "chat" and bool(place.chat)
+            has_switch = bool(can and can.thinking)
+
+            def kept(stays: bool) -> dict[str, str]:
+                # What a link says stays; of another model, and of one that does not read it, nothing does.
+                return {} if linked and stays else {"value": ""}
+
+            thinking = gr.Radio(visible=has_switch, **kept(has_switch))
+            info = f"This model's chat template reads {', '.join(shown(name, 60) for name in reads)}."
+            template = gr.Textbox(info=info, visible=bool(reads), **kept(bool(reads)))
+            if linked:
                 return gr.skip(), gr.skip(), thinking, template, gr.skip()
             own = can.sampling if can else None
             said = f"0 is greedy. Starts from {can.sampling_from}." if can and own else "0 is greedy."

@@ -21,6 +21,7 @@ from core.chat import Capabilities, GenerationSettings, Message
 from core.conversation import Conversation
 from core.dataset import PreferenceRow, RatingRow
 from core.presets import DEFAULTS
+from core.presets import Setup as PresetSetup
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from pages.chat import ChatPage, Update
 from tests.fakes import OTHER, REF, FakeCatalog, FakeRouter, FakeStore
@@ -349,6 +350,11 @@ def test_the_controls_start_from_what_the_author_recommends() -> None:
     linked = page(Recommends()).controls(REF, Conversation(), Address("chat", chat="abc"))
     assert not any(isinstance(one, gr.Slider) for one in linked)
     assert linked[2].visible
+    assert linked[2].value is None and not linked[3].value
+    setup = PresetSetup(settings={"thinking": "off", "template": "date_string=today"}, locked=True)
+    arrived = page(Recommends()).presets.arrive(Address("chat", chat=setup.text()))
+    assert (arrived.thinking.value, arrived.template.value) == ("off", "date_string=today")
+    assert not (arrived.thinking.interactive or arrived.template.interactive)
 
 
 def test_a_task_fills_its_fields_in_exactly() -> None:
