@@ -25,10 +25,10 @@ from core.identity import now
 from core.prompt_list import read_prompts
 from core.refs import ModelRef
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
-from core.rubric import Rubric, checked_reasons, checked_scores
-from pages.ballot import Said, cast
+from core.rubric import Rubric
+from pages.ballot import Said, cast, said_in
 from pages.battle_run import Contest
-from pages.battle_screen import SIDES, Bout, blind_messages, closed, decided, void_of
+from pages.battle_screen import SIDES, SKIPPED, Bout, blind_messages, closed, decided, reopened, void_of
 from pages.battle_setup import BASE_NAME, PINNED_NAME, USUAL, Limits, SetupPage
 from pages.chat import ChatView
 from pages.shared import Frame, Shared
@@ -183,8 +183,8 @@ class BattlePage:
         )
         chat.mode.change(
             self.switch,
-            [chat.mode, chat.conversation, view.battle, chat.running],
-            [chat.single, view.group, chat.chatbot, view.status],
+            [chat.mode, chat.conversation, view.battle, chat.running, view.text, shared.visitor],
+            [chat.single, view.group, *outputs],
             **quick,
         )
 
@@ -193,26 +193,39 @@ class BattlePage:
         return temperature, top_p, max_new_tokens
 
     def switch(
-        self, mode: str, conversation: Conversation, battle_id: str | None, running: str | None
-    ) -> tuple[Any, Any, Any, Any]:
-        """Show the composer of the chosen mode; the sides need the room more than the conversation does."""
+        self,
+        mode: str,
+        conversation: Conversation,
+        battle_id: str | None,
+        running: str | None,
+        text: str | None = "",
+        visitor: str = "",
+    ) -> tuple[Any, ...]:
+        """Show the composer of the chosen mode; the sides need the room more than the conversation does.
+
+        A page that was opened anew finds the battle that was left open, or the prompt of one that was cut off.
+        """
         comparing = mode == "compare"
         height = 200 if comparing else 460
-        chatbot = gr.Chatbot(height=height)
-        status = gr.skip()
+        bout = SKIPPED._replace(chatbot=gr.Chatbot(height=height))
         if running is None:
             # A question that is not voted on stands above its sides, and is no part of the conversation yet.
             battle = self.battles.find(battle_id) if comparing else None
-            open_battle = battle is not None and not battle.outcome
-            if battle is not None and open_battle:
-                chatbot = gr.Chatbot(value=blind_messages(battle.asked), feedback_value=[], height=height)
+            left = self.contest.left_by(visitor) if comparing and battle_id is None else None
+            if battle is not None and not battle.outcome:
+                shown = gr.Chatbot(value=blind_messages(battle.asked), feedback_value=[], height=height)
+                bout = SKIPPED._replace(chatbot=shown)
+            elif left is not None and left.replies:
+                bout = reopened(left, self.rubric, height)
             else:
-                chatbot = gr.Chatbot(
+                shown = gr.Chatbot(
                     value=shown_messages(conversation), feedback_value=thumbs(conversation), height=height
                 )
-            if comparing and not open_battle:
-                status = self.router.text_checks()
-        return gr.Column(visible=not comparing), gr.Column(visible=comparing), chatbot, status
+                bout = SKIPPED._replace(chatbot=shown, status=self.router.text_checks() if comparing else gr.skip())
+                if left is not None and not (text or "").strip():
+                    self.battles.drop(left.id)
+                    bout = bout._replace(text=left.question, status="Your last battle was cut off. Its prompt is back.")
+        return (gr.Column(visible=not comparing), gr.Column(visible=comparing), *bout)
 
     def compare(
         self,
@@ -293,9 +306,7 @@ class BattlePage:
             sides = list(battle.candidates)
             self.shuffle(sides)
             again = replace(battle, id=secrets.token_urlsafe(16), answer_ids=(), candidates=tuple(sides), problem="")
-            assert battle.asked.tip is not None
-            text = battle.asked.turn(battle.asked.tip).message.content
-            yield from self.contest.held(again, conversation, text, lambda: self._chip(pinned))
+            yield from self.contest.held(again, conversation, battle.question, lambda: self._chip(pinned))
 
     def void(
         self,
@@ -333,17 +344,8 @@ class BattlePage:
         """A vote as the ballot sends it; one that names another battle than the open one is refused."""
         with shown_to_user():
             battle = self._same(battle_id, event)
-            data = event._data
-            strength = data.get("strength") or None
-            if strength not in (None, "slightly", "clearly"):
-                raise UserInputError("How much better has to be slightly or clearly.")
-            said = Said(
-                strength,
-                checked_reasons(self.rubric, data.get("reasons", [])),
-                checked_scores(self.rubric, data.get("scores", []), max(2, len(battle.candidates))),
-                self.rubric.version,
-            )
-            outcome = str(data.get("outcome", ""))
+            said = said_in(event._data, self.rubric, max(2, len(battle.candidates)))
+            outcome = str(event._data.get("outcome", ""))
         return self.vote(outcome, battle.id, comment or "", visitor, conversation, pinned, said)
 
     def vote(

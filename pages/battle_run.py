@@ -90,6 +90,13 @@ class Contest:
         self.battles.finish(battle)
         yield ready(battle, self.rubric, sides.stopped)
 
+    def left_by(self, visitor: str) -> Battle | None:
+        """The newest battle of a visitor when it is neither voted on nor on its way nor failed; None when there is none."""
+        battle = self.battles.newest(lambda one: bool(visitor) and one.owner == visitor)
+        if battle is None or battle.outcome or battle.problem or battle.id in self._stopped:
+            return None
+        return battle
+
     def stop(self, battle: Battle) -> None:
         """End every answer where it stands on the screen."""
         if (stopped := self._stopped.get(battle.id)) is not None:

@@ -103,6 +103,24 @@ def ready(battle: Battle, rubric: Rubric, stopped: bool) -> Bout:
     )
 
 
+def reopened(battle: Battle, rubric: Rubric, height: int) -> Bout:
+    """A battle that is not voted on, on a page that was opened anew."""
+    sides = len(battle.replies)
+    columns = {
+        name: gr.Chatbot(
+            label=LETTERS[number], value=_shown(battle.replies[number].content, battle.flat), visible=True
+        )
+        for number, name in enumerate(SIDES[:sides])
+    }  # fmt: skip
+    return ready(battle, rubric, stopped=False)._replace(
+        **columns,
+        chatbot=gr.Chatbot(value=blind_messages(battle.asked), feedback_value=[], height=height),
+        battle=battle.id,
+        columns=gr.Row(visible=True),
+        chip=battle_chip(),
+    )
+
+
 def failed(conversation: Conversation, text: str, battle_id: str, sides: int) -> Bout:
     """The screen after a side failed: no vote, the prompt is back in the box. Which side, and why, is not told before Void."""
     return Bout(

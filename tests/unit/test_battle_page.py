@@ -246,8 +246,44 @@ def test_what_was_said_while_a_battle_was_open_is_not_taken_back_by_the_vote() -
 def test_an_open_question_is_not_shown_as_part_of_the_conversation() -> None:
     made = page()
     which = battle_id(compared(made, "open question"))
-    assert "open question" in str(made.switch("compare", Conversation(), which, None)[2].value)
-    assert "open question" not in str(made.switch("single", Conversation(), which, None)[2].value)
+    assert "open question" in str(switched(made, "compare", which).chatbot.value)
+    assert "open question" not in str(switched(made, "single", which).chatbot.value)
+
+
+def switched(made: BattlePage, mode: str, battle: str | None = None, text: str = "", visitor: str = "") -> Bout:
+    return Bout(*made.switch(mode, Conversation(), battle, None, text, visitor)[2:])
+
+
+def test_a_page_that_was_reloaded_finds_the_ballot_that_was_left_open_and_it_is_as_blind() -> None:
+    store = FakeStore()
+    made = page(store=store)
+    which = battle_id(compared(made, "left open", visitor="me"))
+    found = switched(made, "compare", visitor="me")
+    assert (found.battle, "left open" in str(found.chatbot.value), found.ballot.visible) == (which, True, True)
+    assert shown(found.left).startswith("word0") and which in found.sheet
+    for secret in (REF.repo_id, REF.revision[:7], "temperature", '"seed"'):
+        assert secret not in put_out(found)
+    # Nobody else does, and after the vote nobody at all.
+    for visitor in ("you", ""):
+        assert not isinstance(switched(made, "compare", visitor=visitor).battle, str)
+    made.vote("left", which, "", "me")
+    assert len(store.kept) == 2
+    assert not isinstance(switched(made, "compare", visitor="me").battle, str)
+
+
+def test_the_prompt_of_a_battle_that_was_cut_off_is_back_in_the_box() -> None:
+    made = page(FakeRouter(lambda messages, settings: ["word " * 40] * 40))
+    stream = made.compare(" precious\t", Conversation(), REF, visitor="me")
+    for bout in stream:
+        if shown(bout.left).startswith("word"):
+            break
+    # Still on its way, perhaps in another tab: left alone.
+    assert not isinstance(switched(made, "compare", visitor="me").text, str)
+    stream.close()
+    assert not isinstance(switched(made, "compare", text="a new one", visitor="me").text, str)
+    found = switched(made, "compare", visitor="me")
+    assert (found.text, found.status) == (" precious\t", "Your last battle was cut off. Its prompt is back.")
+    assert not isinstance(switched(made, "compare", visitor="me").text, str)
 
 
 def test_a_reason_that_is_not_saved_is_not_thrown_away() -> None:
