@@ -396,11 +396,8 @@ def test_incognito_tells_nobody() -> None:
     assert not any(isinstance(update.keep, str) for update in updates)
 
 
-def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end(tmp_path: Path) -> None:
-    steps = threading.Semaphore(1)
-    engine = ScriptedChat(["one ", "two ", "three"], pace=lambda: steps.acquire() and None)
-    pins = PinBook(tmp_path / "pins.json")
-    made = page(Router((engine,), catalog=FakeCatalog(), pins=pins, start=REF))  # type: ignore[arg-type]
+def left_in_the_middle(made: ChatPage) -> dict[str, Any]:
+    """A page that goes away after the first word; returns what its browser had kept by then."""
     stream = made.send("go", *given(Conversation()))
     record: dict[str, Any] = {}
     for update in stream:
@@ -408,8 +405,17 @@ def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end(tmp_path: Path)
             record = json.loads(update.keep)
         if isinstance(update.chatbot, list) and "one" in str(update.chatbot):
             break
-    # The page is gone, the answer is not.
     stream.close()
+    return record
+
+
+def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end(tmp_path: Path) -> None:
+    steps = threading.Semaphore(1)
+    engine = ScriptedChat(["one ", "two ", "three"], pace=lambda: steps.acquire() and None)
+    pins = PinBook(tmp_path / "pins.json")
+    made = page(Router((engine,), catalog=FakeCatalog(), pins=pins, start=REF))  # type: ignore[arg-type]
+    # The page is gone, the answer is not.
+    record = left_in_the_middle(made)
     text = json.dumps({"format": "proving-ground/conversation", **record["head"], "turns": record["turns"]})
     back = made.kept.open(event("resume", record=text, reloaded=False), *given(Conversation()))
     updates = [next(back), next(back)]
@@ -430,14 +436,7 @@ def test_a_page_that_is_closed_for_good_leaves_what_was_written_to_whoever_comes
     engine = ScriptedChat(["one ", "two"], pace=lambda: steps.acquire(timeout=60) and None, orphan_seconds=0.05)
     pins = PinBook(tmp_path / "pins.json")
     made = page(Router((engine,), catalog=FakeCatalog(), pins=pins, start=REF))  # type: ignore[arg-type]
-    stream = made.send("go", *given(Conversation()))
-    record: dict[str, Any] = {}
-    for update in stream:
-        if isinstance(update.keep, str):
-            record = json.loads(update.keep)
-        if isinstance(update.chatbot, list) and "one" in str(update.chatbot):
-            break
-    stream.close()
+    record = left_in_the_middle(made)
     run = made.runs.late(record["head"]["running"])
     assert run is not None and run.answer is not None
     wait_until(lambda: run.answer.reply().finish == "cancelled", 60, "nobody listened and it went on")
