@@ -64,10 +64,15 @@ class GenerationSettings:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> GenerationSettings:
-        """What `as_record` gave."""
+        """What `as_record` gave, also after a browser had it, which takes the .0 off a number."""
         kwargs = record.get("template_kwargs") or {}
         lists = {"stop": tuple(record.get("stop") or ()), "template_kwargs": tuple(sorted(kwargs.items()))}
-        return cls(**{**record, **lists})
+        fractions = {
+            name: float(record[name])
+            for name in ("temperature", "top_p", "repetition_penalty")
+            if record.get(name) is not None
+        }
+        return cls(**{**record, **lists, **fractions})
 
 
 @dataclass(frozen=True, slots=True)
