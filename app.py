@@ -306,7 +306,7 @@ def build(services: Services) -> gr.Blocks:
     machine = MachinePage(services.cache) if services.cache else None
     compare = ComparePage(catalog, services.details)
     card = CardPage(catalog, router, services.endpoint, services.images, services.details, services.repos)
-    chat = ChatPage(router, store, services.secret, services.conversations)
+    chat = ChatPage(router, store, services.secret, services.conversations, services.rubric)
     battle = BattlePage(router, store, services.secret, services.local_models, services.rubric, services.gold)
     adapter = AdapterPage(router)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None

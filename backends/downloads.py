@@ -25,8 +25,12 @@ LIST_SECONDS = 15.0
 # How often a watcher hears of new bytes.
 _REPORT_SECONDS = 0.1
 _SPARE_BYTES = 50_000_000
+# Not what inference reads: how its author samples may stand in it and nowhere else.
+CARD = "README.md"
+MOST_CARD = 1_000_000
 _DESCRIBING = (
     "config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json", "generation_config.json",
+    CARD,
 )  # fmt: skip
 
 
@@ -85,11 +89,12 @@ class Downloads:
         return snapshot
 
     def files(self, ref: ModelRef) -> tuple[FileEntry, ...]:
-        """What inference needs of the commit, with sizes, as the Hub lists it."""
+        """What inference needs of the commit, and its card, with sizes, as the Hub lists them."""
         known = self._listed.get(ref)
         if known is None:
             listed = within(LIST_SECONDS, lambda until: self._list(ref))
-            known = self._listed[ref] = inference_files(listed, pickle=self._pickle)
+            card = tuple(each for each in listed if each.path == CARD and (each.size or 0) <= MOST_CARD)
+            known = self._listed[ref] = (*card, *inference_files(listed, pickle=self._pickle))
         return known
 
     def plan(self, ref: ModelRef) -> LoadPlan:

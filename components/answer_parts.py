@@ -14,6 +14,7 @@ _REASONING = ("think", "thinking", "reasoning", "thought", "seed:think")
 _OPEN = re.compile(
     rf"<(?P<think>{'|'.join(_REASONING)})>|<(?P<tool>tool_call|function_call)>|\[TOOL_CALLS\]|<\|python_tag\|>"
 )
+_FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 _CLOSED_ONLY = re.compile(rf"</(?:{'|'.join(_REASONING)})>")
 
 
@@ -28,14 +29,16 @@ class Part:
 
 def parts_of(answer: str) -> tuple[Part, ...]:
     """The parts in their order; an answer without any mark is one part of text."""
+    if _is_call(answer):
+        return (Part("tool", answer),)
     parts: list[Part] = []
     at = 0
     # Some templates write the opening tag themselves: then the answer begins inside the reasoning.
-    first, closed = _OPEN.search(answer), _CLOSED_ONLY.search(answer)
+    first, closed = _found(_OPEN, answer), _found(_CLOSED_ONLY, answer)
     if closed and (first is None or closed.start() < first.start()):
         parts.append(Part("reasoning", answer[: closed.start()]))
         at = closed.end()
-    while (found := _OPEN.search(answer, at)) is not None:
+    while (found := _found(_OPEN, answer, at)) is not None:
         parts.append(Part("text", answer[at : found.start()]))
         kind: Kind = "reasoning" if found["think"] else "tool"
         name = found["think"] or found["tool"]
@@ -47,6 +50,36 @@ def parts_of(answer: str) -> tuple[Part, ...]:
     # A blank line between a mark and the words is the mark's.
     shown = [part for part in parts if part.text.strip()]
     return tuple(shown) or (Part("text", answer),)
+
+
+def _found(mark: re.Pattern[str], answer: str, at: int = 0) -> re.Match[str] | None:
+    """The first `mark` from `at` on that is one: in code an answer only speaks of it."""
+    return next((found for found in mark.finditer(answer, at) if not _in_code(answer, found.start())), None)
+
+
+def _in_code(answer: str, at: int) -> bool:
+    line = answer.rfind("\n", 0, at) + 1
+    fences = sum(1 for each in _FENCE.finditer(answer, 0, line))
+    return fences % 2 == 1 or answer.count("`", line, at) % 2 == 1
+
+
+def _is_call(answer: str) -> bool:
+    """Whether the answer is nothing but calls, as models write them whose marks are special tokens and not in the text."""
+    text = answer.strip()
+    if not text.startswith(("{", "[")):
+        return False
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    calls = data if isinstance(data, list) else [data]
+    return bool(calls) and all(
+        isinstance(call, dict)
+        and isinstance(call.get("name"), str)
+        and isinstance(call.get("arguments", call.get("parameters")), dict)
+        and set(call) <= {"name", "arguments", "parameters", "id", "type"}
+        for call in calls
+    )
 
 
 def reasoning_html(part: Part) -> str:

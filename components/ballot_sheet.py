@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 
 from core.rubric import Question, Rubric
@@ -61,7 +62,7 @@ def ballot(battle_id: str, sides: int, rubric: Rubric) -> str:
     return (
         f'<div class="pg-ballot-sheet" data-battle="{escape(battle_id, quote=True)}">'
         f'<div class="pg-votes-row" role="group" aria-label="Your vote">{buttons}</div>'
-        f"{_marks(rubric)}{_questions(rubric, sides)}</div>"
+        f"{_marks(rubric)}{questions(rubric, LETTERS[:sides])}</div>"
     )
 
 
@@ -82,29 +83,38 @@ def _marks(rubric: Rubric) -> str:
     )
 
 
-def _questions(rubric: Rubric, sides: int) -> str:
+def questions(rubric: Rubric, heads: Sequence[str], given: Mapping[tuple[str, int], str] | None = None) -> str:
+    """The rubric's questions, folded, with a scale under each of `heads`; "" is the head of an answer that stands alone.
+
+    `given` are the answers that stand already, by question and place.
+    """
     if not rubric.questions:
         return ""
-    heads = "".join(f"<th>{LETTERS[side]}</th>" for side in range(sides))
+    named = "".join(f"<th>{head}</th>" for head in heads)
     rows = "".join(
         f'<tr><th scope="row">{escape(question.text)}<span class="pg-meta">{escape(question.guidelines)}</span></th>'
-        + "".join(f"<td>{_choices(question, side)}</td>" for side in range(sides))
+        + "".join(
+            f"<td>{_choices(question, side, head, (given or {}).get((question.name, side)))}</td>"
+            for side, head in enumerate(heads)
+        )
         + "</tr>"
         for question in rubric.questions
     )
+    title = "Score each answer (optional)" if any(heads) else "Score this answer (optional)"
+    head = f"<thead><tr><th></th>{named}</tr></thead>" if any(heads) else ""
     return (
-        '<details class="pg-rubric" id="rubric"><summary>Score each answer (optional)</summary>'
-        f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table></details>"
+        f'<details class="pg-rubric" id="rubric"{" open" if given else ""}><summary>{title}</summary>'
+        f"<table>{head}<tbody>{rows}</tbody></table></details>"
     )
 
 
-def _choices(question: Question, side: int) -> str:
+def _choices(question: Question, side: int, head: str, given: str | None) -> str:
     boxes = "".join(
-        f'<label><input type="radio" name="score-{question.name}-{side}" value="{escape(choice, quote=True)}">'
-        f"<span>{escape(choice)}</span></label>"
+        f'<label><input type="radio" name="score-{question.name}-{side}" value="{escape(choice, quote=True)}"'
+        f"{' checked' if choice == given else ''}><span>{escape(choice)}</span></label>"
         for choice in question.choices
     )
-    name = f"{escape(question.text, quote=True)}, {LETTERS[side]}"
+    name = escape(f"{question.text}, {head}" if head else question.text, quote=True)
     return (
         f'<span class="pg-scale" role="radiogroup" aria-label="{name}" data-question="{question.name}" '
         f'data-side="{side}">{boxes}</span>'

@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
@@ -39,6 +40,12 @@ class Battle:
     problem: str = ""
     finished_at: float | None = None
     outcome: str | None = None
+
+    @property
+    def question(self) -> str:
+        """What was asked, as it was typed."""
+        assert self.asked.tip is not None
+        return self.asked.turn(self.asked.tip).message.content
 
     @property
     def left(self) -> Reply:
@@ -154,6 +161,11 @@ class Battles(Generic[B]):
         """As `get`; None when it is gone."""
         with self._lock:
             return self._battles.get(battle_id or "")
+
+    def newest(self, fits: Callable[[B], bool]) -> B | None:
+        """The newest battle that fits; None when none does."""
+        with self._lock:
+            return next((battle for battle in reversed(self._battles.values()) if fits(battle)), None)
 
     def finish(self, battle: B) -> None:
         """Both sides are there: from now on a vote counts."""

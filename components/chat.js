@@ -4,10 +4,16 @@ const judges = new Set(["save_preference", "withdraw_preference", "save_reasons"
 const fields = (form) => {
   const found = {};
   for (const field of form ? form.elements : []) {
-    if (!field.name) continue;
+    // The rubric's scales go as a list.
+    if (!field.name || field.type === "radio") continue;
     if (field.type !== "checkbox") found[field.name] = field.value;
     else if (field.checked) found[field.name] = [...(found[field.name] || []), field.value];
   }
+  const scales = form ? [...form.querySelectorAll("[data-question] input:checked")] : [];
+  if (scales.length) found.scores = scales.map((box) => {
+    const at = box.closest("[data-question]").dataset;
+    return {question: at.question, side: Number(at.side), value: box.value};
+  });
   return found;
 };
 let spot = null, until = 0;

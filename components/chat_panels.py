@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 
+from components.ballot_sheet import questions
 from components.rows import marked_difference
 from components.transcript import act, copied
 from core.chat import Capabilities
 from core.conversation import Conversation, Turn
 from core.presets import Preset
 from core.refs import shown
+from core.rubric import Rubric
 
 REASONS = ("Correct", "Follows the prompt", "Clear", "Complete", "Concise", "Right tone", "Safe")
 BASE_MODEL = (
     "This model has no chat template: it goes on with your text instead of answering it. Write the beginning of what you "
     "want to read."
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What was said already, as the row that stands has it; `scores` by question."""
+
+    reasons: tuple[str, ...] = ()
+    comment: str = ""
+    scores: Mapping[str, str] = field(default_factory=dict)
 
 
 def bar(conversation: Conversation, can: Capabilities | None = None) -> str:
@@ -75,7 +87,12 @@ def edit_panel(turn: Turn, text: str | None = None) -> str:
 
 
 def prefer_panel(
-    conversation: Conversation, chosen: Turn, rejected: Turn, reasons: Sequence[str], others: Sequence[Turn]
+    conversation: Conversation,
+    chosen: Turn,
+    rejected: Turn,
+    reasons: Sequence[str],
+    others: Sequence[Turn],
+    standing: Standing = Standing(),
 ) -> str:
     """Two turns of one place beside each other, what differs marked, and why the one is better."""
     group = conversation.siblings(chosen.id)
@@ -108,16 +125,20 @@ def prefer_panel(
         buttons.append(act("withdraw_preference", "Take it back", turn=chosen.id, over=rejected.id))
     return _panel(
         "Prefer this one",
-        f'{choice}<div class="pg-two">{sides}</div>{_chips(reasons)}{_why()}'
+        f'{choice}<div class="pg-two">{sides}</div>{_chips(reasons, standing.reasons)}{_why(standing.comment)}'
         + _buttons(*buttons, act("close", "Cancel")),
     )
 
 
-def rating_panel(turn: Turn, reasons: Sequence[str]) -> str:
-    """Why an answer was rated up or down."""
+def rating_panel(turn: Turn, reasons: Sequence[str], rubric: Rubric, standing: Standing = Standing()) -> str:
+    """Why an answer was rated up or down, and the rubric's questions about it."""
+    given = {(question, 0): value for question, value in standing.scores.items()}
     return _panel(
         f"Rated {'up' if turn.label else 'down'}. Why?",
-        _chips(reasons) + _why() + _buttons(_go("save_reasons", "Save reasons", turn=turn.id), act("close", "Not now")),
+        _chips(reasons, standing.reasons)
+        + questions(rubric, ("",), given)
+        + _why(standing.comment)
+        + _buttons(_go("save_reasons", "Save reasons", turn=turn.id), act("close", "Not now")),
     )
 
 
@@ -140,17 +161,21 @@ def _area(name: str, label: str, text: str) -> str:
     )
 
 
-def _chips(reasons: Sequence[str]) -> str:
+def _chips(reasons: Sequence[str], given: Sequence[str]) -> str:
+    # A reason that stands and is not offered any more stays one, until it is unticked.
     boxes = "".join(
-        f'<label class="pg-chip-box"><input type="checkbox" name="reasons" value="{escape(shown(one, 60), quote=True)}">'
-        f"<span>{escape(shown(one, 60))}</span></label>"
-        for one in reasons
+        f'<label class="pg-chip-box"><input type="checkbox" name="reasons" value="{escape(shown(one, 60), quote=True)}"'
+        f"{' checked' if one in given else ''}><span>{escape(shown(one, 60))}</span></label>"
+        for one in dict.fromkeys((*reasons, *given))
     )
     return f'<fieldset class="pg-chips"><legend class="pg-meta">Because it is (optional)</legend>{boxes}</fieldset>'
 
 
-def _why() -> str:
-    return '<textarea name="comment" rows="1" aria-label="Why (optional)" placeholder="Why (optional)"></textarea>'
+def _why(text: str) -> str:
+    return (
+        '<textarea name="comment" rows="1" aria-label="Why (optional)" placeholder="Why (optional)" '
+        f'data-text="{copied(text)}"></textarea>'
+    )
 
 
 def _go(name: str, label: str, **values: object) -> str:

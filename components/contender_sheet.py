@@ -98,7 +98,9 @@ def _contender(number: int, choice: Choice, of: int) -> str:
             _plain(choice.repetition_penalty),
             'inputmode="decimal" placeholder="the model\'s own"',
         )
-        + '<label class="pg-wide">System prompt of its own<textarea data-field="system" rows="2" placeholder="the '
+        + '<label class="pg-wide">Options of its chat template<textarea data-field="template" rows="1" placeholder="'
+        f'name=value, one a line; for example enable_thinking=false">{escape(choice.template)}</textarea></label>'
+        '<label class="pg-wide">System prompt of its own<textarea data-field="system" rows="2" placeholder="the '
         f"conversation's\">{escape(choice.system)}</textarea></label></div></details></fieldset>"
     )
 

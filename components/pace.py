@@ -26,5 +26,5 @@ def paced(
             yield Delta(held, delta.finish, delta.usage)
             return
         if held and now - last >= interval:
-            yield Delta(held)
+            yield Delta(held, so_far=delta.so_far)
             held, last = "", now

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.numbers import bytes_of
-from core.chat import Place, Progress
+from core.chat import Place, Progress, SoFar
 
 STAGES = {
     "prepare": "Preparing the model that came with the app",
@@ -23,6 +23,20 @@ def progress_line(step: Progress) -> str:
     share = f' style="width:{min(100.0, 100 * step.done / step.total):.1f}%"' if step.total else ""
     moving = "" if share else " pg-bar-open"
     return f'<div class="pg-progress" role="status">{text}<div class="pg-bar{moving}"><i{share}></i></div></div>'
+
+
+def writing_line(so_far: SoFar, context: int | None) -> str:
+    """An answer that is being written, in figures. `context` is how many tokens the model reads at most."""
+    counted = so_far.prompt_tokens is not None
+    unit = "token" if counted else "piece"
+    parts = [f"{so_far.tokens} {unit}{'' if so_far.tokens == 1 else 's'}"]
+    if so_far.tokens_per_second:
+        parts.append(f"{so_far.tokens_per_second:.1f} {unit}s/s")
+    parts.append(f"first {so_far.first_token_s:.2f} s")
+    if so_far.prompt_tokens is not None:
+        used = so_far.prompt_tokens + so_far.tokens
+        parts.append(f"context {used:,} of {context:,}" if context else f"context {used:,}")
+    return f'<span class="pg-live">{" · ".join(parts)}</span>'
 
 
 def queue_line(place: Place) -> str:

@@ -12,6 +12,12 @@ from core.conversation import Conversation, Turn
 from core.text_safety import flags_of
 
 WAITING = "…"
+# A single dollar is money more often than it is a formula.
+LATEX = [
+    {"left": "$$", "right": "$$", "display": True},
+    {"left": "\\[", "right": "\\]", "display": True},
+    {"left": "\\(", "right": "\\)", "display": False},
+]
 
 
 def text_message(role: str, text: str) -> dict[str, Any]:

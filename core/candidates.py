@@ -10,20 +10,21 @@ from core.arguments import check_characters
 from core.chat import GenerationSettings, check_settings
 from core.errors import UserInputError
 from core.refs import ModelRef
+from core.template_kwargs import read_template_kwargs
 
 FEWEST_SIDES, MOST_SIDES, MOST_POOL = 2, 4, 12
 MOST_SYSTEM = 20_000
 # With an adapter on the pinned model, both stand beside each other with one choice.
 PINNED, BASE = "", "-"
 _NUMBERS = ("temperature", "top_p", "top_k", "repetition_penalty")
-_TEXTS = ("model", "adapter", "weights", "system")
+_TEXTS = ("model", "adapter", "weights", "system", "template")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One contender as it was chosen. `model` is as the router pins it, `PINNED` or `BASE`; None leaves a setting to the model.
 
-    `system` "" is the conversation's own system prompt.
+    `system` "" is the conversation's own system prompt. `template` are the options of its chat template, as they are typed.
     """
 
     model: str = PINNED
@@ -34,11 +35,19 @@ class Choice:
     top_p: float | None = None
     top_k: int | None = None
     repetition_penalty: float | None = None
+    template: str = ""
 
     def settings(self, max_new_tokens: int) -> GenerationSettings:
         """How it samples; the seed is drawn anew for each battle."""
         return check_settings(
-            GenerationSettings(max_new_tokens, self.temperature, self.top_p, self.top_k, self.repetition_penalty)
+            GenerationSettings(
+                max_new_tokens,
+                self.temperature,
+                self.top_p,
+                self.top_k,
+                self.repetition_penalty,
+                template_kwargs=read_template_kwargs(self.template),
+            )
         )
 
 
@@ -108,6 +117,7 @@ def _choice(entry: object, number: int) -> Choice:
     return Choice(
         texts["model"].strip(), texts["adapter"].strip(), texts["weights"].strip(), texts["system"],
         numbers["temperature"], numbers["top_p"], None if top_k is None else int(top_k), numbers["repetition_penalty"],
+        texts["template"],
     )  # fmt: skip
 
 

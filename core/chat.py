@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from core.arguments import check_characters
 from core.errors import UserInputError
 from core.refs import ModelRef
+from core.template_kwargs import TemplateValue, check_template_kwargs
 
 Role = Literal["system", "user", "assistant"]
 Finish = Literal["stop", "length", "cancelled"]
@@ -36,7 +38,8 @@ class GenerationSettings:
     """How to sample. `None` means the model's own default; a recorded reply has every value filled in.
 
     `temperature` 0 is greedy. `seed` None is random and is filled in by the engine. `thinking` is the switch of chat
-    templates that have one; None leaves it as the template has it.
+    templates that have one; None leaves it as the template has it. `template_kwargs` are other values its chat template reads
+    besides the messages, by name.
     """
 
     max_new_tokens: int = 512
@@ -47,13 +50,29 @@ class GenerationSettings:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     thinking: bool | None = None
+    template_kwargs: tuple[tuple[str, TemplateValue], ...] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        """Every value by its name, as JSON has it. A switch nobody touched is left out."""
+        named = {**asdict(self), "stop": list(self.stop), "template_kwargs": dict(self.template_kwargs)}
+        untouched = [name for name, value in (("thinking", None), ("template_kwargs", {})) if named[name] == value]
+        return {name: value for name, value in named.items() if name not in untouched}
 
     def as_json(self) -> str:
-        """Keys sorted, so that equal settings are equal strings. A switch nobody touched is left out."""
-        named = asdict(self)
-        if self.thinking is None:
-            del named["thinking"]
-        return json.dumps(named, sort_keys=True, ensure_ascii=False)
+        """`as_record` with its keys sorted, so that equal settings are equal strings."""
+        return json.dumps(self.as_record(), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> GenerationSettings:
+        """What `as_record` gave, also after a browser had it, which takes the .0 off a number."""
+        kwargs = record.get("template_kwargs") or {}
+        lists = {"stop": tuple(record.get("stop") or ()), "template_kwargs": tuple(sorted(kwargs.items()))}
+        fractions = {
+            name: float(record[name])
+            for name in ("temperature", "top_p", "repetition_penalty")
+            if record.get(name) is not None
+        }
+        return cls(**{**record, **lists, **fractions})
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +87,29 @@ class Usage:
     @property
     def tokens_per_second(self) -> float | None:
         """Decoding speed after the first token; None when there was no second one."""
-        span = self.seconds - self.first_token_s
-        return (self.completion_tokens - 1) / span if self.completion_tokens > 1 and span > 0 else None
+        return _rate(self.completion_tokens, self.seconds - self.first_token_s)
+
+
+@dataclass(frozen=True, slots=True)
+class SoFar:
+    """An answer that is being written, in figures. Seconds count from the request, `seconds` to the newest token.
+
+    `prompt_tokens` None: the engine is not told before the end, and `tokens` are the pieces that have arrived.
+    """
+
+    tokens: int
+    first_token_s: float
+    seconds: float
+    prompt_tokens: int | None = None
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """As `Usage.tokens_per_second`."""
+        return _rate(self.tokens, self.seconds - self.first_token_s)
+
+
+def _rate(tokens: int, span: float) -> float | None:
+    return (tokens - 1) / span if tokens > 1 and span > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +124,14 @@ class Place:
 class Delta:
     """A piece of an answer. The last one has `finish` and `usage`; its text may be empty.
 
-    One with `waiting` has no text: the answer has not begun.
+    One with `waiting` has no text: the answer has not begun. The others have `so_far` where the engine counts.
     """
 
     text: str
     finish: Finish | None = None
     usage: Usage | None = None
     waiting: Place | None = None
+    so_far: SoFar | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +161,8 @@ class Capabilities:
 
     `adapters` are those that can be chosen. `why_not` says in one sentence for each feature that is off ("seed",
     "logprobs", "images") why, where there is more to say than that this engine does not have it. `continues`: an answer that
-    was begun can be gone on with. `thinking`: the template has a switch for it. `sampling` is what the model's author
+    was begun can be gone on with. `thinking`: the template has a switch for it, and `template_kwargs` are all the values it
+    reads besides the messages. `sampling` is what the model's author
     recommends, as far as it is stated, and `sampling_from` where.
     """
 
@@ -138,6 +180,7 @@ class Capabilities:
     thinking: bool = False
     sampling: GenerationSettings | None = None
     sampling_from: str = ""
+    template_kwargs: tuple[str, ...] = ()
 
     def reason(self, feature: str) -> str:
         """Why `feature` is off, as a sentence."""
@@ -194,6 +237,7 @@ def check_settings(settings: GenerationSettings) -> GenerationSettings:
     within("Seed", settings.seed, 0, 2**63 - 1)
     if any(not s for s in settings.stop) or len(settings.stop) > 16:
         raise UserInputError("Stop strings: at most 16, none of them empty.")
+    check_template_kwargs(settings.template_kwargs)
     return settings
 
 

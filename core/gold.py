@@ -88,8 +88,9 @@ def _json_lines(text: str) -> list[tuple[str, list[str]]]:
         except ValueError as error:
             raise UserInputError(f"Line {number} is no JSON ({error}). Each line has to be one object.") from error
         prompt, gold = (entry.get("prompt"), entry.get("gold")) if isinstance(entry, dict) else (None, None)
-        known = gold if isinstance(gold, list) else [gold]
-        if not isinstance(prompt, str) or not all(isinstance(one, str) for one in known):
+        given = gold if isinstance(gold, list) else [gold]
+        known = [one for one in given if isinstance(one, str)]
+        if not isinstance(prompt, str) or len(known) != len(given):
             raise UserInputError(f"Line {number} has no prompt and gold that are texts. {HELP}.")
         found.append((prompt, known))
     return found

@@ -9,8 +9,9 @@ from uuid import NAMESPACE_URL, uuid4, uuid5
 from core.capture import pair_row, provenance_of
 from core.comparison import contender
 from core.conversation import Conversation, Turn
-from core.dataset import Contender, PreferenceRow, RatingRow, Source
+from core.dataset import Contender, PreferenceRow, RatingRow, ScoreCell, Source
 from core.errors import UserInputError
+from core.rubric import Score
 from core.text_safety import column_of
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "proving-ground/preferring")
@@ -24,13 +25,17 @@ def rating_of(
     reasons: Sequence[str] = (),
     comment: str = "",
     supersedes: str | None = None,
+    scores: Sequence[Score] = (),
+    rubric_version: str | None = None,
 ) -> RatingRow:
-    """A thumb on one answer as a row, in place of the one it `supersedes`."""
+    """A thumb on one answer as a row, in place of the one it `supersedes`; `scores` are of the rubric of that version."""
     assert turn.reply is not None
     checked = provenance_of(source="thumb", comment=comment, reasons=reasons, rater=rater, row_id=str(uuid4()))
     provenance = replace(
         checked,
         supersedes=supersedes,
+        scores=tuple(ScoreCell(score.question, "answer", score.value) for score in scores),
+        rubric_version=rubric_version if scores else None,
         backend=turn.reply.backend,
         dtype=turn.reply.dtype or None,
         tags=_tags(turn),

@@ -88,7 +88,10 @@ DEFAULTS = (
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a link opens: a model as it is asked for, a system prompt, settings, the first message, locked or not."""
+    """What a link opens: a model as it is asked for, a system prompt, settings, the first message, locked or not.
+
+    `settings` are numbers by their name, and as text `thinking` (on or off) and `template`, its options as they are typed.
+    """
 
     model: str = ""
     system: str = ""
@@ -121,13 +124,18 @@ def read_setup(text: str) -> Setup:
     if not isinstance(record, dict):
         raise broken
     numbers = record.get("settings")
-    kept = {
+    kept: dict[str, Any] = {
         name: value
         for name, value in (numbers.items() if isinstance(numbers, dict) else ())
         if name in ("temperature", "top_p", "max_new_tokens", "seed")
         and isinstance(value, int | float)
         and not isinstance(value, bool)
     }
+    said = numbers if isinstance(numbers, dict) else {}
+    if said.get("thinking") in ("on", "off"):
+        kept["thinking"] = said["thinking"]
+    if template := _text(said.get("template"), "The template options"):
+        kept["template"] = template
     preset = record.get("preset")
     return Setup(
         _text(record.get("model"), "The model", 400),

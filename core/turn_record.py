@@ -21,6 +21,8 @@ from core.refs import ModelRef
 ROOT = ""
 """The digest before the first turn."""
 _MOST_ID = 64
+# Beyond this a browser rounds whole numbers.
+_MOST_EXACT = 2**53 - 1
 
 
 def digest(before: str, message: Message) -> str:
@@ -66,6 +68,10 @@ def turn_of(record: Mapping[str, Any], before: str, secret: str) -> Turn:
     reply = None
     prefilled, context = 0, None
     sealed = isinstance(seal, str) and hmac.compare_digest(seal.encode(), _seal(record, before, secret).encode())
+    if isinstance(seal, str) and not sealed:
+        # As seals were before version 2 of them, which no browser could give back.
+        first = _seal(record, before, secret, as_it_stands=True)
+        sealed = hmac.compare_digest(seal.encode(), first.encode())
     if sealed and isinstance(made, Mapping) and role == "assistant":
         reply = _reply_of(str(turn_id), content, made)
         prefilled, context = int(made.get("prefilled") or 0), made.get("context")
@@ -91,20 +97,33 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str) and 0 < len(value) <= _MOST_ID and value.isprintable()
 
 
-def _seal(record: Mapping[str, Any], before: str, secret: str) -> str:
-    sealed = [before, record.get("system", ""), record.get("role"), record.get("content"), record.get("made")]
+def _seal(record: Mapping[str, Any], before: str, secret: str, *, as_it_stands: bool = False) -> str:
+    made = record.get("made")
     try:
+        sealed = [
+            before, record.get("system", ""), record.get("role"), record.get("content"),
+            made if as_it_stands else _one_kind_of_number(made),
+        ]  # fmt: skip
         text = json.dumps(sealed, sort_keys=True, ensure_ascii=True)
     except (TypeError, ValueError, RecursionError):
         return ""
     return hmac.new(secret.encode(), b"turn\0" + text.encode(), hashlib.sha256).hexdigest()
 
 
+def _one_kind_of_number(value: Any) -> Any:
+    """A browser knows one kind of number: what left as 1.0 comes back as 1."""
+    if isinstance(value, Mapping):
+        return {name: _one_kind_of_number(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_one_kind_of_number(each) for each in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def _reply_record(reply: Reply) -> dict[str, Any]:
     return {
         "id": reply.id,
         "model": _ref_record(reply.ref),
-        "settings": json.loads(reply.settings.as_json()),
+        "settings": _settings_record(reply.settings),
         "backend": reply.backend,
         "dtype": reply.dtype,
         "way": reply.path,
@@ -115,19 +134,28 @@ def _reply_record(reply: Reply) -> dict[str, Any]:
     }
 
 
+def _settings_record(settings: GenerationSettings) -> dict[str, Any]:
+    record = settings.as_record()
+    if (settings.seed or 0) > _MOST_EXACT:
+        record["seed"] = str(settings.seed)
+    return record
+
+
 def _reply_of(turn_id: str, content: str, made: Mapping[str, Any]) -> Reply:
-    settings = dict(made["settings"])
     usage = made.get("usage")
+    settings = dict(made["settings"])
+    if isinstance(settings.get("seed"), str):
+        settings["seed"] = int(settings["seed"])
     return Reply(
         str(made.get("id") or turn_id),
         content,
         _ref_of(made["model"]),
-        GenerationSettings(**{**settings, "stop": tuple(settings.get("stop") or ())}),
+        GenerationSettings.from_record(settings),
         made["backend"],
         made["dtype"],
         made["way"],
         made["finish"],
-        Usage(**usage) if usage else None,
+        Usage(**{**usage, **{name: float(usage[name]) for name in ("first_token_s", "seconds")}}) if usage else None,
         made.get("why") or "",
         made.get("safety") or None,
     )

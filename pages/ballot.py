@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from components.battles import B, Battles
 from core.capture import MOST_COMMENT
@@ -15,7 +15,7 @@ from core.errors import UserInputError
 from core.feedback import saved_sentence
 from core.feedback_protocols import FeedbackStore
 from core.identity import pseudonym
-from core.rubric import Score
+from core.rubric import Rubric, Score, checked_reasons, checked_scores
 from pages.shared import waiting_badge
 
 
@@ -34,6 +34,19 @@ class Said(NamedTuple):
     reasons: tuple[str, ...] = ()
     scores: tuple[Score, ...] = ()
     rubric_version: str | None = None
+
+
+def said_in(data: Mapping[str, Any], rubric: Rubric, sides: int) -> Said:
+    """What a page sent beside its vote; nothing that this rubric does not ask passes."""
+    strength = data.get("strength") or None
+    if strength not in (None, "slightly", "clearly"):
+        raise UserInputError("How much better has to be slightly or clearly.")
+    return Said(
+        strength,
+        checked_reasons(rubric, data.get("reasons", [])),
+        checked_scores(rubric, data.get("scores", []), sides),
+        rubric.version,
+    )
 
 
 def cast(

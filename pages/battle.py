@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,47 +10,31 @@ from typing import Any
 import gradio as gr
 
 from components import ballot_sheet, contender_sheet, prompt_sheet
-from components.battles import Battle, Battles
+from components.battles import Battle
 from components.errors import shown_to_user
-from components.side_by_side import side_by_side
-from components.transcript import shown_messages, thumbs
+from components.transcript import LATEX, shown_messages, thumbs
 from core import __version__
-from core.candidates import BASE, DEFAULT, Candidate
-from core.chat import Message, Reply, check_messages
+from core.candidates import BASE, DEFAULT
+from core.chat import check_messages
 from core.chat_protocols import ChatRouter
 from core.comparison import field_rows_of, outcomes_of
 from core.conversation import Conversation
-from core.errors import AppError, PromptRefused, UserInputError
+from core.errors import UserInputError
 from core.feedback_protocols import FeedbackStore
 from core.gold import NOTHING, Gold
 from core.identity import now
-from core.leaks import gives_itself_away
-from core.lockstep import stride
 from core.prompt_list import read_prompts
 from core.refs import ModelRef
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
-from core.rubric import Rubric, checked_reasons, checked_scores
-from pages.ballot import Said, cast
-from pages.battle_screen import (
-    SIDES,
-    Bout,
-    blind_messages,
-    closed,
-    decided,
-    failed,
-    opening,
-    ready,
-    streaming,
-    void_of,
-    waiting,
-)
+from core.rubric import Rubric
+from pages.ballot import Said, cast, said_in
+from pages.battle_run import Contest
+from pages.battle_screen import SIDES, SKIPPED, Bout, blind_messages, closed, decided, reopened, void_of
 from pages.battle_setup import BASE_NAME, PINNED_NAME, USUAL, Limits, SetupPage
 from pages.chat import ChatView
 from pages.shared import Frame, Shared
 
-log = logging.getLogger(__name__)
 PINNED, BASE_OF_PINNED = PINNED_NAME, BASE_NAME
-PACE = 0.04  # seconds between two messages of a battle, at least
 
 
 @dataclass(frozen=True)
@@ -100,10 +82,10 @@ class BattlePage:
         self.router, self.store, self.secret = router, store, secret
         self.local_models, self.rubric, self.gold = local_models, rubric, gold
         self.setup = SetupPage(router, store)
-        self.battles: Battles[Battle] = Battles()
+        self.contest = Contest(router, rubric)
+        self.battles = self.contest.battles
         # What a test replaces to know which side is which.
         self.shuffle = secrets.SystemRandom().shuffle
-        self._stopped: dict[str, threading.Event] = {}
 
     def build(self) -> BattleView:
         """Layout only."""
@@ -123,6 +105,7 @@ class BattlePage:
                     gr.Chatbot(
                         label=letter, height=340, layout="panel", autoscroll=False, buttons=["copy"],
                         elem_id=f"side-{name}", elem_classes="pg-side", visible=number < 2, min_width=280,
+                        latex_delimiters=LATEX,
                     )
                     for number, (letter, name) in enumerate(zip(ballot_sheet.LETTERS, SIDES, strict=True))
                 )  # fmt: skip
@@ -202,8 +185,8 @@ class BattlePage:
         )
         chat.mode.change(
             self.switch,
-            [chat.mode, chat.conversation, view.battle, chat.running],
-            [chat.single, view.group, chat.chatbot, view.status],
+            [chat.mode, chat.conversation, view.battle, chat.running, view.text, shared.visitor],
+            [chat.single, view.group, *outputs],
             **quick,
         )
 
@@ -212,26 +195,39 @@ class BattlePage:
         return temperature, top_p, max_new_tokens
 
     def switch(
-        self, mode: str, conversation: Conversation, battle_id: str | None, running: str | None
-    ) -> tuple[Any, Any, Any, Any]:
-        """Show the composer of the chosen mode; the sides need the room more than the conversation does."""
+        self,
+        mode: str,
+        conversation: Conversation,
+        battle_id: str | None,
+        running: str | None,
+        text: str | None = "",
+        visitor: str = "",
+    ) -> tuple[Any, ...]:
+        """Show the composer of the chosen mode; the sides need the room more than the conversation does.
+
+        A page that was opened anew finds the battle that was left open, or the prompt of one that was cut off.
+        """
         comparing = mode == "compare"
         height = 200 if comparing else 460
-        chatbot = gr.Chatbot(height=height)
-        status = gr.skip()
+        bout = SKIPPED._replace(chatbot=gr.Chatbot(height=height))
         if running is None:
             # A question that is not voted on stands above its sides, and is no part of the conversation yet.
             battle = self.battles.find(battle_id) if comparing else None
-            open_battle = battle is not None and not battle.outcome
-            if battle is not None and open_battle:
-                chatbot = gr.Chatbot(value=blind_messages(battle.asked), feedback_value=[], height=height)
+            left = self.contest.left_by(visitor) if comparing and battle_id is None else None
+            if battle is not None and not battle.outcome:
+                shown = gr.Chatbot(value=blind_messages(battle.asked), feedback_value=[], height=height)
+                bout = SKIPPED._replace(chatbot=shown)
+            elif left is not None and left.replies:
+                bout = reopened(left, self.rubric, height)
             else:
-                chatbot = gr.Chatbot(
+                shown = gr.Chatbot(
                     value=shown_messages(conversation), feedback_value=thumbs(conversation), height=height
                 )
-            if comparing and not open_battle:
-                status = self.router.text_checks()
-        return gr.Column(visible=not comparing), gr.Column(visible=comparing), chatbot, status
+                bout = SKIPPED._replace(chatbot=shown, status=self.router.text_checks() if comparing else gr.skip())
+                if left is not None and not (text or "").strip():
+                    self.battles.drop(left.id)
+                    bout = bout._replace(text=left.question, status="Your last battle was cut off. Its prompt is back.")
+        return (gr.Column(visible=not comparing), gr.Column(visible=comparing), *bout)
 
     def compare(
         self,
@@ -266,7 +262,7 @@ class BattlePage:
                 visitor,
                 setup.setup.flat,
             )
-            yield from self._held(battle, conversation, text, pinned)
+            yield from self.contest.held(battle, conversation, text, lambda: self._chip(pinned))
 
     def ask_listed(
         self,
@@ -312,9 +308,7 @@ class BattlePage:
             sides = list(battle.candidates)
             self.shuffle(sides)
             again = replace(battle, id=secrets.token_urlsafe(16), answer_ids=(), candidates=tuple(sides), problem="")
-            assert battle.asked.tip is not None
-            text = battle.asked.turn(battle.asked.tip).message.content
-            yield from self._held(again, conversation, text, pinned)
+            yield from self.contest.held(again, conversation, battle.question, lambda: self._chip(pinned))
 
     def void(
         self,
@@ -333,73 +327,11 @@ class BattlePage:
             said = void_of(battle.candidates, battle.problem)
             return closed(conversation, gr.skip(), self._chip(pinned), "Void: no vote was saved.", said)
 
-    def _held(self, battle: Battle, conversation: Conversation, text: str, pinned: ModelRef | None) -> Iterator[Bout]:
-        """One battle from the first empty screen on, whatever becomes of it."""
-        sides = len(battle.candidates)
-        try:
-            yield opening(battle.asked, sides)
-            yield from self._run(battle, conversation, text)
-        except Exception:
-            self.battles.drop(battle.id)
-            yield closed(conversation, text, self._chip(pinned), "No vote: a side failed.")
-            raise
-        finally:
-            self._stopped.pop(battle.id, None)
-
-    def _run(self, battle: Battle, conversation: Conversation, text: str) -> Iterator[Bout]:
-        requests = [
-            (each.ref, messages_for(battle.asked, each), each.settings) for each in battle.candidates
-        ]  # fmt: skip
-        answers: tuple[Any, ...] = ()
-        try:
-            # In an order that is the same whichever side a contender is on, and without a figure of it.
-            for ref in sorted({each.ref for each in battle.candidates}, key=str):
-                for step in self.router.prepare(ref):
-                    if step.stage != "ready":
-                        yield waiting("Preparing the contenders")
-            answers = self.router.start_together(requests)
-            battle = replace(battle, answer_ids=tuple(answer.id for answer in answers))
-            stopped = self._stopped.setdefault(battle.id, threading.Event())
-            self.battles.add(battle)
-            yield streaming([""] * len(answers), battle.id, battle.flat)
-            for sides in side_by_side(answers, PACE, stride, stopped.is_set):
-                if sides.failed is not None:
-                    raise sides.failed
-                if not sides.done:
-                    yield streaming(sides.texts, None, battle.flat)
-        except PromptRefused:
-            # Said of the prompt alone, before any model saw it.
-            raise
-        except AppError as error:
-            for answer in answers:
-                answer.cancel()
-            log.warning("a battle failed: %s: %s", type(error).__name__, error)
-            self.battles.add(replace(battle, replies=(), problem=str(error)))
-            yield failed(conversation, text, battle.id, len(battle.candidates))
-            return
-        except BaseException:
-            for answer in answers:
-                answer.cancel()
-            raise
-        replies = tuple(
-            replace(answer.reply(), content=text, finish="cancelled") if sides.stopped else answer.reply()
-            for answer, text in zip(answers, sides.texts, strict=True)
-        )
-        if not any(reply.content for reply in replies):
-            raise UserInputError("The answers were stopped before they began; there is nothing to compare.")
-        battle = replace(battle, replies=replies, leaked=leaked(battle, replies))
-        self.battles.finish(battle)
-        yield ready(battle, self.rubric, sides.stopped)
-
     def stop(self, battle_id: str | None, visitor: str = "") -> Any:
         """End every answer where it stands on the screen; what is there can be voted on."""
         with shown_to_user():
             battle = self._mine(self.battles.get(battle_id), visitor)
-            if (stopped := self._stopped.get(battle.id)) is not None:
-                stopped.set()
-            for answer_id in battle.answer_ids:
-                if (answer := self.router.answer(answer_id)) is not None:
-                    answer.cancel()
+            self.contest.stop(battle)
             return gr.Button(interactive=False)
 
     def vote_cast(
@@ -414,17 +346,8 @@ class BattlePage:
         """A vote as the ballot sends it; one that names another battle than the open one is refused."""
         with shown_to_user():
             battle = self._same(battle_id, event)
-            data = event._data
-            strength = data.get("strength") or None
-            if strength not in (None, "slightly", "clearly"):
-                raise UserInputError("How much better has to be slightly or clearly.")
-            said = Said(
-                strength,
-                checked_reasons(self.rubric, data.get("reasons", [])),
-                checked_scores(self.rubric, data.get("scores", []), max(2, len(battle.candidates))),
-                self.rubric.version,
-            )
-            outcome = str(data.get("outcome", ""))
+            said = said_in(event._data, self.rubric, max(2, len(battle.candidates)))
+            outcome = str(event._data.get("outcome", ""))
         return self.vote(outcome, battle.id, comment or "", visitor, conversation, pinned, said)
 
     def vote(
@@ -481,18 +404,6 @@ watch('value', () => {
   if (element.querySelector('[data-voted]')) document.dispatchEvent(new CustomEvent('proving-voted'));
 });
 """
-
-
-def messages_for(asked: Conversation, candidate: Candidate) -> tuple[Message, ...]:
-    """What one contender is asked: the conversation, under a system prompt of its own where it has one."""
-    return (asked if candidate.system is None else asked.with_system(candidate.system)).messages()
-
-
-def leaked(battle: Battle, replies: tuple[Reply, ...]) -> bool:
-    """Whether an answer named its model or maker, so that whoever read it may have known."""
-    prompt = "\n".join(message.content for message in battle.asked.messages())
-    makers = tuple({reply.ref for reply in replies})
-    return any(gives_itself_away(reply.content, prompt, makers) for reply in replies)
 
 
 __all__ = ["BASE", "BASE_OF_PINNED", "PINNED", "BattlePage", "BattleView", "Bout"]

@@ -12,7 +12,7 @@ import gradio as gr
 from components.ballot_sheet import LETTERS, ballot, no_vote
 from components.battles import Battle, all_of
 from components.chip import battle_chip
-from components.transcript import figures, shown_messages, text_message, thumbs
+from components.transcript import WAITING, answer_message, figures, shown_messages, text_message, thumbs
 from core.candidates import MOST_SIDES, Candidate
 from core.chat import Reply
 from core.conversation import Conversation
@@ -100,6 +100,24 @@ def ready(battle: Battle, rubric: Rubric, stopped: bool) -> Bout:
         compare=gr.Button(visible=True, interactive=True),
         stop=gr.Button(visible=False),
         status=" ".join(filter(None, said)),
+    )
+
+
+def reopened(battle: Battle, rubric: Rubric, height: int) -> Bout:
+    """A battle that is not voted on, on a page that was opened anew."""
+    sides = len(battle.replies)
+    columns = {
+        name: gr.Chatbot(
+            label=LETTERS[number], value=_shown(battle.replies[number].content, battle.flat), visible=True
+        )
+        for number, name in enumerate(SIDES[:sides])
+    }  # fmt: skip
+    return ready(battle, rubric, stopped=False)._replace(
+        **columns,
+        chatbot=gr.Chatbot(value=blind_messages(battle.asked), feedback_value=[], height=height),
+        battle=battle.id,
+        columns=gr.Row(visible=True),
+        chip=battle_chip(),
     )
 
 
@@ -198,7 +216,7 @@ def _side(number: int, text: str | None, sides: int) -> Any:
 
 def _shown(text: str, flat: bool) -> list[dict[str, Any]]:
     """One answer as the only message of its column."""
-    return [text_message("assistant", (flattened(text) if flat else text) or "…")]
+    return [answer_message((flattened(text) if flat else text) or WAITING)]
 
 
 def _all(sides: int) -> str:
@@ -226,6 +244,7 @@ def name_of(reply: Reply, candidate: Candidate | None = None) -> str:
             if asked.repetition_penalty is not None and settings.repetition_penalty is not None
             else []
         )
+    parts += [f"{name}={value}" for name, value in settings.template_kwargs]
     return ", ".join(parts)
 
 

@@ -103,6 +103,8 @@ class SetupPage:
                 )
         for ref in dict.fromkeys(one.ref for one in found):
             self._refuse_download(ref)
+        for number, one in enumerate(found, 1):
+            self._refuse_unread(number, one)
         return found
 
     def drawn(
@@ -143,6 +145,18 @@ class SetupPage:
                 "choose Download and use, then compare."
             )
 
+    def _refuse_unread(self, number: int, candidate: Candidate) -> None:
+        """An option that a template does not read would end the battle as a side that failed."""
+        given = [name for name, _ in candidate.settings.template_kwargs]
+        # A host does not tell what its templates read.
+        if not given or candidate.ref.host:
+            return
+        reads = self.router.capabilities(candidate.ref).template_kwargs
+        unread = [name for name in given if name not in reads]
+        if unread:
+            known = f"It reads {', '.join(reads)}." if reads else "It reads none."
+            raise UserInputError(f"Contender {number}: its chat template has no option called {unread[0]}. {known}")
+
     def _counts(self, found: list[Candidate]) -> Counter[tuple[int, int]]:
         """How often each pair of the pool was compared, from the newest rows of this store."""
         counts: Counter[tuple[int, int]] = Counter()
@@ -167,7 +181,11 @@ def _made_by(candidate: Candidate, columns: Mapping[str, object], side: str) -> 
         settings = json.loads(str(columns[f"{side}_settings"] or "{}"))
     except ValueError:
         return False
-    wanted = {"weights": ref.weights or None, "system": candidate.system}
+    wanted = {
+        "weights": ref.weights or None,
+        "system": candidate.system,
+        "template_kwargs": dict(candidate.settings.template_kwargs) or None,
+    }
     chosen = {
         name: getattr(candidate.settings, name) for name in ("temperature", "top_p", "top_k", "repetition_penalty")
     }

@@ -11,7 +11,7 @@ import gradio as gr
 
 from components.chat_panels import bar
 from components.errors import shown_to_user
-from components.transcript import turn_at
+from components.transcript import LATEX, turn_at
 from core.address import Address
 from core.chat import GenerationSettings, check_messages
 from core.chat_protocols import ChatRouter
@@ -19,7 +19,10 @@ from core.conversation import Conversation
 from core.conversations import ConversationStore
 from core.errors import AppError, UserInputError
 from core.feedback_protocols import FeedbackStore
-from core.refs import ModelRef
+from core.refs import ModelRef, shown
+from core.rubric import DEFAULT as DEFAULT_RUBRIC
+from core.rubric import Rubric
+from core.template_kwargs import THINKING
 from pages.chat_judge import Judging
 from pages.chat_keeping import Keeper, told
 from pages.chat_kept import KeptPage, KeptView
@@ -37,11 +40,6 @@ EXAMPLES = (
     "Write a polite reply to a customer whose parcel is late.",
     "List three questions to ask before choosing a language model.",
 )
-LATEX = [
-    {"left": "$$", "right": "$$", "display": True},
-    {"left": "\\[", "right": "\\]", "display": True},
-    {"left": "\\(", "right": "\\)", "display": False},
-]
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,7 @@ class ChatView:
     aside: gr.Accordion
     desk: gr.HTML
     thinking: gr.Radio
+    template: gr.Textbox
     presets: PresetsView
     kept: KeptView
 
@@ -96,13 +95,14 @@ class ChatPage:
         store: FeedbackStore,
         secret: str,
         conversations: ConversationStore | None = None,
+        rubric: Rubric = DEFAULT_RUBRIC,
     ) -> None:
         self.router = router
         self.store = store
         keeper = Keeper(conversations, secret)
         self.answers = Answers(router, keeper)
         self.runs = self.answers.runs
-        self.judging = Judging(store, secret, self.answers.ratings)
+        self.judging = Judging(store, secret, self.answers.ratings, rubric)
         self.presets = PresetsPage(self.answers)
         self.acts = Acts(self.answers, self.judging, self.presets.ask)
         self.kept = KeptPage(self.answers, keeper)
@@ -174,10 +174,18 @@ class ChatPage:
                         visible=False,
                         elem_id="chat-thinking",
                     )
+                    template = gr.Textbox(
+                        label="Template options",
+                        placeholder="name=value, one a line",
+                        lines=1,
+                        max_lines=6,
+                        visible=False,
+                        elem_id="chat-template",
+                    )
                 kept = self.kept.build()
         return ChatView(
             left, mode, single, system, chatbot, text, send, stop, again, clear, status, temperature, top_p,
-            max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside, desk, thinking, presets, kept,
+            max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside, desk, thinking, template, presets, kept,
         )  # fmt: skip
 
     def wire(self, view: ChatView, shared: Shared) -> None:
@@ -186,7 +194,7 @@ class ChatPage:
         settings = [view.temperature, view.top_p, view.max_new_tokens, view.seed]
         given = [
             view.conversation, shared.pinned, view.system, *settings, view.running, shared.visitor, kept.incognito,
-            view.thinking, view.presets.task,
+            view.thinking, view.presets.task, view.template,
         ]  # fmt: skip
         outputs = [
             view.text, view.chatbot, view.conversation, view.running, view.send, view.stop, view.status, view.desk,
@@ -208,7 +216,8 @@ class ChatPage:
         kept.shown.submit(self.kept.open, given, outputs, **stream)
         kept.shown.select(self.kept.manage, given, outputs, **quick)
         arranged = [
-            view.system, *settings, view.text, view.presets.task, view.desk, kept.told
+            view.system, *settings, view.text, view.presets.task, view.desk, kept.told,
+            view.thinking, view.template,
         ]  # fmt: skip
         view.presets.shown.select(self.presets.choose, [view.text, *given], arranged, **quick)
         shared.opened.change(self.presets.arrive, shared.opened, arranged, **quick)
@@ -223,7 +232,7 @@ class ChatPage:
         shared.pinned.change(
             self.controls,
             [shared.pinned, view.conversation, shared.opened],
-            [view.temperature, view.top_p, view.thinking, view.desk],
+            [view.temperature, view.top_p, view.thinking, view.template, view.desk],
             **quick,
         )
         view.stop.click(self.stop, view.running, view.stop, **quick)
@@ -277,13 +286,24 @@ class ChatPage:
 
     def controls(
         self, pinned: ModelRef | None, conversation: Conversation, place: Address
-    ) -> tuple[Any, Any, Any, Any]:
+    ) -> tuple[Any, Any, Any, Any, Any]:
         """The controls as the model's author has them, and what its template allows. A link's own settings stay."""
         with shown_to_user():
             can = self.answers.abilities(pinned)
-            thinking = gr.Radio(value="", visible=bool(can and can.thinking))
-            if place.tab == "chat" and place.chat:
-                return gr.skip(), gr.skip(), thinking, gr.skip()
+            # The switch has a control of its own.
+            reads = [name for name in (can.template_kwargs if can else ()) if name not in THINKING]
+            linked = place.tab == "chat" and bool(place.chat)
+            has_switch = bool(can and can.thinking)
+
+            def kept(stays: bool) -> dict[str, str]:
+                # What a link says stays; of another model, and of one that does not read it, nothing does.
+                return {} if linked and stays else {"value": ""}
+
+            thinking = gr.Radio(visible=has_switch, **kept(has_switch))
+            info = f"This model's chat template reads {', '.join(shown(name, 60) for name in reads)}."
+            template = gr.Textbox(info=info, visible=bool(reads), **kept(bool(reads)))
+            if linked:
+                return gr.skip(), gr.skip(), thinking, template, gr.skip()
             own = can.sampling if can else None
             said = f"0 is greedy. Starts from {can.sampling_from}." if can and own else "0 is greedy."
             temperature = own.temperature if own and own.temperature is not None else 0.7
@@ -292,6 +312,7 @@ class ChatPage:
                 gr.Slider(value=min(2.0, temperature), info=said),
                 gr.Slider(value=max(0.05, top_p)),
                 thinking,
+                template,
                 self.answers.bar(conversation, pinned),
             )
 
@@ -335,7 +356,7 @@ class ChatPage:
             label = event.liked if isinstance(event.liked, bool) else None
             rated, sentence = self.judging.thumb(conversation, turn, label, visitor)
             assert turn is not None
-            panel = self.judging.why(rated, turn) or bar(rated)
+            panel = self.judging.why(rated, turn, visitor) or bar(rated)
             return Rated(
                 rated, sentence, self.judging.badge(), panel, gr.skip(),
                 self.answers.keeper.change(rated, visitor, incognito=incognito),

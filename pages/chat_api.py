@@ -40,6 +40,7 @@ class ChatApi:
         repetition_penalty: float = -1,
         stop: list[str] = [],  # noqa: B006
         details: bool = False,
+        template_kwargs: dict[str, Any] = {},  # noqa: B006
     ) -> Iterator[str | dict[str, Any]]:
         """Ask a model. Streams the answer; each update is the whole text so far.
 
@@ -60,6 +61,8 @@ class ChatApi:
             details: True makes each update a record with the text so far. The last one also says what made it: finish,
                 how (batched, plain, zerogpu or remote) and why it was not batched, model, revision, adapter, settings as
                 applied, backend, dtype, and usage in tokens and seconds.
+            template_kwargs: What the model's chat template reads besides the messages, for example
+                {"enable_thinking": false}. A name it does not read is refused.
         """
         with shown_to_user():
             check_types(
@@ -78,6 +81,7 @@ class ChatApi:
                     repetition_penalty=own(repetition_penalty),
                     seed=None if seed == -1 else seed,
                     stop=tuple(stop),
+                    template_kwargs=tuple(sorted(_record(template_kwargs).items())),
                 )
             )
             earlier = messages_from(history)
@@ -124,7 +128,7 @@ def told(reply: Reply) -> dict[str, Any]:
         "model": reply.ref.repo_id,
         "revision": reply.ref.revision or None,
         "adapter": str(adapter) if adapter else None,
-        "settings": asdict(reply.settings),
+        "settings": {**asdict(reply.settings), "template_kwargs": dict(reply.settings.template_kwargs)},
         "backend": reply.backend,
         "dtype": reply.dtype or None,
         "usage": {**asdict(usage), "tokens_per_second": usage.tokens_per_second} if usage else None,
@@ -134,3 +138,10 @@ def told(reply: Reply) -> dict[str, Any]:
 def own(value: float) -> float | None:
     """-1 in the API means the model's own default."""
     return None if value == -1 else value
+
+
+def _record(value: object) -> dict[str, Any]:
+    """`template_kwargs` as a program sent them; the values are checked with the other settings."""
+    if not isinstance(value, dict):
+        raise UserInputError("template_kwargs has to be a record of names and values.")
+    return value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.chat_panels import REASONS, prefer_panel, rating_panel
+from components.chat_panels import REASONS, Standing, prefer_panel, rating_panel
 from components.ratings import Ratings
 from core.conversation import Conversation, Preferred, Turn
 from core.errors import UserInputError
@@ -12,6 +12,7 @@ from core.feedback import saved_sentence
 from core.feedback_protocols import FeedbackStore
 from core.identity import code_of, pseudonym
 from core.preferring import preference_of, rating_of, rivals
+from core.rubric import Rubric, Score, checked_scores
 from pages.shared import waiting_badge
 
 TAKEN_BACK = "Preference taken back."
@@ -20,8 +21,8 @@ TAKEN_BACK = "Preference taken back."
 class Judging:
     """Saves thumbs and preferences, changes them, and takes them back. Whoever changes one has to be who said it."""
 
-    def __init__(self, store: FeedbackStore, secret: str, ratings: Ratings) -> None:
-        self.store, self.secret, self.ratings = store, secret, ratings
+    def __init__(self, store: FeedbackStore, secret: str, ratings: Ratings, rubric: Rubric) -> None:
+        self.store, self.secret, self.ratings, self.rubric = store, secret, ratings, rubric
 
     def thumb(
         self,
@@ -29,36 +30,48 @@ class Judging:
         turn: Turn | None,
         label: bool | None,
         visitor: str,
-        reasons: tuple[str, ...] = (),
-        comment: str = "",
+        more: Standing | None = None,
     ) -> tuple[Conversation, str]:
-        """Save a thumb, change it, or take it back when it is clicked away; the sentence says which."""
+        """Save a thumb, change it, or take it back when it is clicked away; the sentence says which.
+
+        `more` is what is said with it, in place of all that was said before; None: nothing but the thumb was clicked.
+        """
         if turn is None or turn.reply is None:
             raise UserInputError("Only an answer that is finished can be rated.")
         rater = pseudonym(self.secret, visitor)
-        said_more = bool(reasons or comment.strip())
-        if label == turn.label and not said_more:
+        if label == turn.label and more in (None, self._said(turn.rating_id, rater)):
             return conversation, saved_sentence(self.store.status())
+        more = more or Standing()
         standing = self._mine(turn.rating_id, rater)
         if label is None:
             if standing:
                 self.store.withdraw(standing)
             self.ratings.remember(turn.id, None, None)
             return self.ratings.applied(conversation), "Rating taken back."
-        row = rating_of(conversation, turn, label, rater, reasons, comment, standing)
+        scores = tuple(Score(question, 0, value) for question, value in more.scores.items())
+        row = rating_of(
+            conversation, turn, label, rater, more.reasons, more.comment, standing, scores, self.rubric.version
+        )  # fmt: skip
         # The row names the one it supersedes; the store takes that one back in the same transaction.
         self.store.save([row])
         self.ratings.remember(turn.id, row.provenance.id, label)
         # Not only returned: an answer that is being written meanwhile ends with a conversation of its own.
         return self.ratings.applied(conversation), saved_sentence(self.store.status())
 
-    def why(self, conversation: Conversation, turn: Turn, reasons: tuple[str, ...] = REASONS) -> str:
+    def why(self, conversation: Conversation, turn: Turn, visitor: str, reasons: tuple[str, ...] = REASONS) -> str:
         """The panel that asks for the reasons of a thumb; "" when there is none."""
         turn = conversation.turn(turn.id)
-        return rating_panel(turn, reasons) if turn.label is not None else ""
+        if turn.label is None:
+            return ""
+        return rating_panel(turn, reasons, self.rubric, self._said(turn.rating_id, pseudonym(self.secret, visitor)))
 
     def offer(
-        self, conversation: Conversation, chosen_id: str, over: str | None, reasons: tuple[str, ...] = REASONS
+        self,
+        conversation: Conversation,
+        chosen_id: str,
+        over: str | None,
+        visitor: str,
+        reasons: tuple[str, ...] = REASONS,
     ) -> str:
         """The panel with both texts and their difference."""
         others = rivals(conversation, chosen_id)
@@ -68,7 +81,9 @@ class Judging:
             # An edit says what the answer should have been.
             chosen, rejected = rejected, chosen
             others = rivals(conversation, chosen.id)
-        return prefer_panel(conversation, chosen, rejected, reasons, others)
+        standing = conversation.preference(chosen.id, rejected.id)
+        said = self._said(standing.row_id if standing else None, pseudonym(self.secret, visitor))
+        return prefer_panel(conversation, chosen, rejected, reasons, others, said)
 
     def prefer(
         self,
@@ -99,9 +114,25 @@ class Judging:
         self.ratings.prefer(chosen, rejected, None)
         return self.ratings.applied(conversation).preferring(chosen, rejected, None), TAKEN_BACK
 
+    def scored(self, found: object) -> dict[str, str]:
+        """The rubric's questions as a page answered them for one answer; nothing that is not asked passes."""
+        return {score.question: score.value for score in checked_scores(self.rubric, found, 1)}
+
     def badge(self) -> Any:
         """How many rows wait, for the header."""
         return waiting_badge(self.store.status().waiting)
+
+    def _said(self, row_id: str | None, rater: str | None) -> Standing:
+        """What this person's row that stands says, so that saving it again loses nothing of it."""
+        row = self.store.row(mine) if (mine := self._mine(row_id, rater)) else None
+        if row is None:
+            return Standing()
+        reasons, scores = row.columns.get("reasons"), row.columns.get("scores")
+        return Standing(
+            tuple(str(one) for one in reasons) if isinstance(reasons, list) else (),
+            str(row.columns.get("comment") or ""),
+            {str(cell["question"]): str(cell["value"]) for cell in scores} if isinstance(scores, list) else {},
+        )
 
     def _mine(self, row_id: str | None, rater: str | None) -> str | None:
         """`row_id` if that row stands and this person said it: a conversation may have come out of somebody's file."""

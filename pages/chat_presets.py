@@ -68,6 +68,8 @@ class Arranged(NamedTuple):
     task: Any = gr.skip()
     desk: Any = gr.skip()
     told: Any = gr.skip()
+    thinking: Any = gr.skip()
+    template: Any = gr.skip()
 
 
 class PresetsPage:
@@ -129,6 +131,8 @@ class PresetsPage:
                 setup.preset or gr.skip(),
                 task_panel(setup.preset) if setup.preset and has_fields else gr.skip(),
                 gr.skip(),
+                control(gr.Radio, "thinking"),
+                control(gr.Textbox, "template"),
             )
 
     def _link(self, asked: Given, text: str, preset: Preset, locked: bool) -> str:
@@ -138,6 +142,8 @@ class PresetsPage:
             "top_p": settings.top_p,
             "max_new_tokens": settings.max_new_tokens,
             "seed": settings.seed,
+            "thinking": asked.thinking or None,
+            "template": asked.template.strip() or None,
         }
         chosen = preset if asked.task == preset and preset.fields else None
         setup = Setup(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from time import monotonic
 from typing import Any, NamedTuple
 
 import gradio as gr
 
 from components.chat_panels import bar
 from components.pace import paced
-from components.progress import progress_line, queue_line
+from components.progress import progress_line, queue_line, writing_line
 from components.ratings import Ratings
 from components.runs import Run, Runs
 from components.transcript import shown_messages, thumbs
@@ -20,7 +21,11 @@ from core.conversation import Conversation
 from core.errors import AppError, BackendError, UserInputError
 from core.presets import Preset
 from core.refs import ModelRef
+from core.template_kwargs import read_template_kwargs
 from pages.chat_keeping import Keeper
+
+FIGURES_SECONDS = 0.5
+"""How often the figures of an answer that is being written change: with a message that is sent anyway, never with one more."""
 
 
 class Given(NamedTuple):
@@ -38,11 +43,16 @@ class Given(NamedTuple):
     incognito: bool = False
     thinking: str = ""
     task: Preset | None = None
+    template: str = ""
 
     def settings(self) -> GenerationSettings:
         """The controls as settings, checked."""
         settings = settings_of(self.temperature, self.top_p, self.max_new_tokens, self.seed)
-        return replace(settings, thinking={"on": True, "off": False}.get(self.thinking or ""))
+        return replace(
+            settings,
+            thinking={"on": True, "off": False}.get(self.thinking or ""),
+            template_kwargs=read_template_kwargs(self.template or ""),
+        )
 
     def asking(self) -> Conversation:
         """The conversation under the system prompt as it is now."""
@@ -105,7 +115,7 @@ class Answers:
             if run.stopped:
                 yield self.settled(given, given.conversation, given_back, "Stopped.")
                 return
-            yield waiting("")
+            yield waiting("Waiting for the first word")
             run.follow(self.router.start(pinned, messages, settings))
             yield from self._to_the_end(given, run, given_back)
         except Exception:
@@ -173,7 +183,11 @@ class Answers:
         if reply.finish == "cancelled" and not reply.content:
             yield self.settled(given, given.conversation, given_back, "Stopped.")
             return
-        said = {"cancelled": "Stopped.", None: "Cut short by an error. Regenerate asks again."}
+        said = {
+            "cancelled": "Stopped.",
+            "length": self._cut(given.pinned, run, reply),
+            None: "Cut short by an error. Regenerate asks again.",
+        }
         whole = with_answer(run, reply)
         yield self.settled(given, whole, gr.skip(), said.get(reply.finish, ""))
 
@@ -182,6 +196,8 @@ class Answers:
         assert answer is not None
         text = run.begun
         shown = before_answer(run)
+        figures_due = 0.0
+        status: Any = ""
         for delta in paced(answer.listen()):
             if delta.waiting is not None:
                 if not run.dropped:
@@ -189,7 +205,10 @@ class Answers:
                 continue
             text += delta.text
             if delta.finish is None and not run.dropped:
-                yield writing(shown, text)
+                if delta.so_far is not None and (now := monotonic()) >= figures_due:
+                    status, figures_due = writing_line(delta.so_far, run.context), now + FIGURES_SECONDS
+                yield writing(shown, text, status)
+                status = gr.skip()
         return answer.reply()
 
     def _asking(self, given: Given, asked: Conversation, run: Run) -> Update:
@@ -203,6 +222,15 @@ class Answers:
     def _context(self, pinned: ModelRef) -> int | None:
         can = self.abilities(pinned)
         return can.max_context if can else None
+
+    def _cut(self, pinned: ModelRef | None, run: Run, reply: Reply) -> str:
+        """Why an answer ends in the middle, and what can be done about it."""
+        usage, can = reply.usage, self.abilities(pinned)
+        if usage and run.context and usage.prompt_tokens + usage.completion_tokens >= run.context:
+            return "Cut: the model reads no more than this. Edit an earlier message, or clear the conversation."
+        if can is None or can.continues:
+            return "Cut at max new tokens. Continue goes on with it."
+        return "Cut at max new tokens. Raise them under Settings, then Regenerate."
 
 
 def before_answer(run: Run) -> Conversation:
@@ -228,10 +256,10 @@ def waiting(status: str) -> Update:
     return Update(skip, skip, skip, skip, skip, skip, status, skip, skip)
 
 
-def writing(asked: Conversation, partial: str) -> Update:
+def writing(asked: Conversation, partial: str, status: Any) -> Update:
     """The screen while words arrive."""
     skip = gr.skip()
-    return Update(skip, shown_messages(asked, partial), skip, skip, skip, skip, "", skip, skip)
+    return Update(skip, shown_messages(asked, partial), skip, skip, skip, skip, status, skip, skip)
 
 
 def seed_of(text: str) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from components.chat_panels import REASONS, begin_panel, edit_panel
+from components.chat_panels import REASONS, Standing, begin_panel, edit_panel
 from components.errors import shown_to_user
 from core.conversation import Conversation
 from core.errors import UserInputError
@@ -50,7 +50,10 @@ class Acts:
                 after, made = self._edited(said, asked)
                 saved, sentence = self.judging.prefer(after, made, str(said.get("turn")), asked.visitor)
                 return self._said(
-                    asked, saved, sentence, self.judging.offer(saved, made, str(said.get("turn")), rubric(asked))
+                    asked,
+                    saved,
+                    sentence,
+                    self.judging.offer(saved, made, str(said.get("turn")), asked.visitor, rubric(asked)),
                 )
             return self._judged(str(said.get("act")), said, asked)
 
@@ -103,9 +106,12 @@ class Acts:
         if what == "edit":
             return only(desk=edit_panel(turn))
         if what == "why":
-            return only(desk=self.judging.why(conversation, turn, rubric(asked)))
+            return only(desk=self.judging.why(conversation, turn, asked.visitor, rubric(asked)))
         over = said.get("over")
-        return only(desk=self.judging.offer(conversation, turn.id, str(over) if over else None, rubric(asked)))
+        offered = self.judging.offer(
+            conversation, turn.id, str(over) if over else None, asked.visitor, rubric(asked)
+        )  # fmt: skip
+        return only(desk=offered)
 
     def _edited(self, said: Mapping[str, Any], asked: Given) -> tuple[Conversation, str]:
         """(the conversation with an answer edited, the new turn's id)."""
@@ -129,7 +135,8 @@ class Acts:
             saved, sentence = self.judging.take_back(conversation, turn, over, asked.visitor)
         elif what == "save_reasons":
             rated = conversation.turn(turn)
-            saved, sentence = self.judging.thumb(conversation, rated, rated.label, asked.visitor, reasons, comment)
+            more = Standing(reasons, comment.strip(), self.judging.scored(said.get("scores") or ()))
+            saved, sentence = self.judging.thumb(conversation, rated, rated.label, asked.visitor, more)
         else:
             raise UserInputError(STALE)
         return self._said(asked, saved, sentence)

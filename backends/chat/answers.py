@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from time import monotonic
 from uuid import uuid4
 
-from core.chat import Delta, Finish, GenerationSettings, Path, Place, Reply, Usage
+from core.chat import Delta, Finish, GenerationSettings, Path, Place, Reply, SoFar, Usage
 from core.chat_protocols import Answer
 from core.errors import AppError
 from core.refs import ModelRef
@@ -56,6 +56,7 @@ class BufferedAnswer:
         self._error: AppError | None = None
         self._tokens = 0
         self._first: float | None = None
+        self._newest = self._started
         self._listeners = 0
         self._orphaned: threading.Timer | None = None
         self.when_over: Callable[[], None] = lambda: None
@@ -107,11 +108,12 @@ class BufferedAnswer:
                     place = self._place
                     text, position = "".join(self._pieces[position:]), len(self._pieces)
                     finish, usage, error = self._finish, self._usage, self._error
+                    so_far = self._so_far()
                 if finish:
                     yield Delta(text, finish, usage)
                     return
                 if text:
-                    yield Delta(text)
+                    yield Delta(text, so_far=so_far)
                 elif moved and not error:
                     yield Delta("", waiting=place)
                 if error:
@@ -139,8 +141,9 @@ class BufferedAnswer:
         self.steps += 1
         if not self.done:
             self._tokens += 1
+            self._newest = monotonic()
             if self._first is None:
-                self._first = monotonic()
+                self._first = self._newest
 
     def count(self, prompt_tokens: int, completion_tokens: int) -> None:
         """Say how many tokens were read and written, where the engine is told and does not count itself."""
@@ -182,6 +185,13 @@ class BufferedAnswer:
             self._stop_timer()
             self._changed.notify_all()
         self.when_over()
+
+    def _so_far(self) -> SoFar | None:
+        if self._first is None:
+            return None
+        return SoFar(
+            self._tokens, self._first - self._started, self._newest - self._started, self._prompt_tokens
+        )  # fmt: skip
 
     def _join(self) -> None:
         with self._changed:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from backends import bundled
-from backends.chat.prompt import THINKING
+from backends.chat.template import names_in, templates_of
 from backends.model_files import ModelFiles
 from core.chat import Capabilities, GenerationSettings, check_settings
 from core.errors import NoBackend, UnsafeContentError, UserInputError
 from core.files import pickle_files, weight_files
 from core.refs import ModelRef, shown
+from core.template_kwargs import THINKING
 
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration")
-_TEMPLATES = ("chat_template.jinja", "chat_template.json")
 
 
 def read_config(folder: Path, name: str) -> Mapping[str, Any]:
@@ -70,15 +70,17 @@ def capabilities_of(folder: Path, name: str) -> Capabilities:
             "Its weights are pickle files, which can run code when they are loaded. The operator allows them "
             "(PROVING_ALLOW_PICKLE)."
         )
-    template = has_chat_template(folder)
-    if not template:
+    templates = templates_of(folder)
+    if not templates:
         notes.append("This model has no chat template: it continues your text instead of answering it.")
     sampling, source = recommended(folder)
+    reads = frozenset().union(*map(names_in, templates))
     return Capabilities(
         max_context=max_context_of(config),
-        chat_template=template,
+        chat_template=bool(templates),
         notes=tuple(notes),
-        thinking=any(name in template_text(folder) for name in THINKING),
+        thinking=not reads.isdisjoint(THINKING),
+        template_kwargs=tuple(sorted(reads)),
         sampling=sampling,
         sampling_from=source,
     )
@@ -109,18 +111,6 @@ def recommended(folder: Path) -> tuple[GenerationSettings | None, str]:
         return None, ""
 
 
-def template_text(folder: Path) -> str:
-    """Everything the repository has of chat templates, to look for names in; "" when it has none."""
-    texts = []
-    for name in _TEMPLATES:
-        try:
-            texts.append((folder / name).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            continue
-    texts.append(str(_json_of(folder / "tokenizer_config.json").get("chat_template") or ""))
-    return "\n".join(texts)
-
-
 def _number_in(card: str, name: str) -> float | None:
     match = re.search(rf"\b{name}['\"]?\s*[=:]\s*([0-9]+(?:\.[0-9]+)?)", card)
     return float(match[1]) if match else None
@@ -144,13 +134,6 @@ def max_context_of(config: Mapping[str, Any]) -> int | None:
             if isinstance(value, int) and value > 0:
                 return value
     return None
-
-
-def has_chat_template(folder: Path) -> bool:
-    """Whether the tokenizer brings a chat template."""
-    if any((folder / name).is_file() for name in _TEMPLATES):
-        return True
-    return bool(_json_of(folder / "tokenizer_config.json").get("chat_template"))
 
 
 def _known(kind: object) -> bool:

@@ -69,7 +69,7 @@ def read(
     from backends.chat.sampling import applied
 
     with loaded.lock:
-        prompt = encode(loaded.tokenizer, messages, settings.thinking)
+        prompt = encode(loaded.tokenizer, messages, settings.thinking, settings.template_kwargs)
     return prompt, applied(settings, loaded.model.generation_config, len(prompt), loaded.max_context)
 
 

@@ -298,15 +298,12 @@ def _habits(cast: _Cast, names: Mapping[int, str]) -> list[Habits]:
     masks = (decided, left, unequal, longer, known, known & (cast.outcome == cast.gold))
     counts = [np.bincount(who[mask], minlength=size) for mask in masks]
     votes, medians = np.bincount(who, minlength=size), _medians(who, cast.seconds, size)
-    found = [
-        Habits(
-            names[number - 1] if number else None,
-            int(votes[number]),
-            *(int(count[number]) for count in counts),
-            None if np.isnan(medians[number]) else float(medians[number]),
-        )
-        for number in np.flatnonzero(votes).tolist()
-    ]
+    found = []
+    for number in np.flatnonzero(votes).tolist():
+        decided_, left_, unequal_, longer_, known_, right_ = (int(count[number]) for count in counts)
+        name = names[number - 1] if number else None
+        seconds = None if np.isnan(medians[number]) else float(medians[number])
+        found.append(Habits(name, int(votes[number]), decided_, left_, unequal_, longer_, known_, right_, seconds))
     return sorted(found, key=lambda one: (-one.votes, one.rater or ""))
 
 

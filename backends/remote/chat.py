@@ -86,6 +86,7 @@ class RemoteChat(RemoteEngine):
             reasoning=found is not None and found.reasoning,
             adapters=self._models.adapters(ref),
             continues=served is not None and served.server in _GO_ON,
+            thinking=found is not None and found.reasoning and served is not None and served.server in _OWN,
             why_not=(
                 *((name, f"{self.host}: {why}.") for name, why in (found.why if found else {}).items() if why),
                 ("adapters", f"{self.host} lists each adapter that it serves as a model of its own."),
@@ -150,6 +151,10 @@ class RemoteChat(RemoteEngine):
                 raise UserInputError(
                     f"{self.host} does not say that it takes {name.replace('_', ' ')}. Leave it at the model's default."
                 )
+        if (settings.thinking is not None or settings.template_kwargs) and served.server not in _OWN:
+            raise UserInputError(
+                f"{self.host} does not say that it takes options of the chat template. Leave them as the model has them."
+            )
         if found is not None and not found.can.get("seed", True):
             if settings.seed is not None:
                 raise UserInputError(f"{self.host} cannot keep to a seed: {found.why['seed']}. Leave the seed empty.")
@@ -176,8 +181,12 @@ class RemoteChat(RemoteEngine):
             parameters[own["repetition_penalty"]] = settings.repetition_penalty
         if asked[-1]["role"] == "assistant":
             parameters |= _GO_ON.get(served.server, {})
-        if settings.thinking is not None and served.server in _OWN:
-            parameters["chat_template_kwargs"] = dict.fromkeys(("enable_thinking", "thinking"), settings.thinking)
+        template = dict(settings.template_kwargs)
+        if settings.thinking is not None:
+            # Which of the two its template reads is not told; a template takes no notice of the other.
+            template = {**dict.fromkeys(("enable_thinking", "thinking"), settings.thinking), **template}
+        if template:
+            parameters["chat_template_kwargs"] = template
         return {name: value for name, value in parameters.items() if value is not None}
 
     def _answer(self, answer: BufferedAnswer, call: Call, served: Served, messages: tuple[Message, ...]) -> Finish:

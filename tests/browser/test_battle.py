@@ -11,15 +11,17 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from backends.bundled import FOLDER
 from core.chat import GenerationSettings
 from tests.fakes import REF, FakeRouter, FakeStore, services
 from tests.serving import running_app, served, wait_until
 from tests.tiny_chat_adapters import make_tiny_chat_lora
-from tests.tiny_models import make_tiny_chat_model
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 SLOW = 240_000
+NAME = "SmolLM2-135M-Instruct"
+BETTER = "  A lake,\n\tstill and dark."
 # Every byte that the page is sent and sends, in order: responses are read as they stream.
 LISTEN = """
 window.__traffic = [];
@@ -92,9 +94,9 @@ def messages(found: list[dict[str, str]]) -> list[tuple[str, Any]]:
     return max(read.values(), key=len)
 
 
-def compare_mode(page: Page, url: str) -> None:
+def compare_mode(page: Page, url: str, model: str = "tiny") -> None:
     page.goto(f"{url}?tab=chat")
-    expect(page.locator("#chip summary")).to_contain_text("tiny", timeout=SLOW)
+    expect(page.locator("#chip summary")).to_contain_text(model, timeout=SLOW)
     page.get_by_text("Compare blind").click()
     expect(page.locator("#battle-text textarea")).to_be_visible()
 
@@ -197,7 +199,7 @@ def tab_to(page: Page, selector: str) -> None:
 def by_keyboard(page: Page, url: str, adapter: str) -> None:
     """The model against itself with an adapter, from the first key to the vote."""
     page.goto(f"{url}?tab=chat")
-    expect(page.locator("#chip summary")).to_contain_text("tiny", timeout=SLOW)
+    expect(page.locator("#chip summary")).to_contain_text(NAME, timeout=SLOW)
     # Gradio gives each radio a name of its own: Tab reaches every one of them.
     tab_to(page, '#chat-mode input[value="compare"]')
     page.keyboard.press("Space")
@@ -230,9 +232,66 @@ def by_keyboard(page: Page, url: str, adapter: str) -> None:
     expect(page.locator("#battle-status")).to_contain_text("Saved", timeout=SLOW)
 
 
+def answered(page: Page, answers: int) -> None:
+    """Wait until nothing is being written and so many answers are on the current path."""
+    expect(page.locator("#send")).to_be_visible(timeout=SLOW)
+    expect(page.locator("#chatbot .pg-figures [data-copy]")).to_have_count(answers, timeout=SLOW)
+
+
+def send(page: Page, text: str) -> None:
+    page.locator("#chat-text textarea").fill(text)
+    page.locator("#chat-text textarea").press("Enter")
+
+
+def most_tokens(page: Page, count: int) -> None:
+    box = page.locator("#chat-settings").get_by_label("number input for Max new tokens")
+    box.fill(str(count))
+    box.press("Tab")
+
+
+def converse(page: Page, url: str) -> None:
+    """An answer that is cut goes on, is made anew, is left by a branch, asked otherwise, and is corrected by hand."""
+    page.goto(f"{url}?tab=chat")
+    expect(page.locator("#chip summary")).to_contain_text(NAME, timeout=SLOW)
+    page.locator("#chat-settings > button, #chat-settings .label-wrap").first.click()
+    most_tokens(page, 16)
+    send(page, "Describe the sea at night in many words.")
+    answered(page, 1)
+    expect(page.locator("#chat-status")).to_contain_text("Cut at max new tokens. Continue goes on with it.")
+    first = str(page.locator("#chatbot .pg-figures [data-copy]").get_attribute("data-copy"))
+    page.locator("#chat-desk").get_by_role("button", name="Go on with this answer").click()
+    expect(page.locator("#chatbot .pg-figures")).to_contain_text("32 out", timeout=SLOW)
+    assert str(page.locator("#chatbot .pg-figures [data-copy]").get_attribute("data-copy")).startswith(first)
+    page.locator("#regenerate").click()
+    expect(page.locator("#chatbot .pg-siblings")).to_contain_text("2/2", timeout=SLOW)
+    answered(page, 1)
+    send(page, "And by day?")
+    answered(page, 2)
+    page.get_by_role("button", name="Previous answer").first.click()
+    expect(page.locator("#chatbot")).not_to_contain_text("And by day?")
+    page.locator('#chatbot button[aria-label="Edit"]').first.click()
+    page.locator("#chatbot textarea").first.fill("Describe a lake.")
+    page.locator('#chatbot button[title="Submit"], #chatbot button[aria-label="Submit"]').first.click()
+    expect(page.get_by_role("group", name="wording 2 of 2")).to_be_visible(timeout=SLOW)
+    answered(page, 1)
+    page.get_by_role("button", name="Edit answer").click()
+    page.locator(".pg-panel textarea").fill(BETTER)
+    page.locator(".pg-panel .pg-go").click()
+    expect(page.locator("#chat-status")).to_contain_text("Saved.", timeout=SLOW)
+
+
+def reloaded_in_the_middle(page: Page) -> None:
+    """A long answer that is seen in figures, and a page that is reloaded while it is written."""
+    most_tokens(page, 160)
+    send(page, "Now tell a long story about a lighthouse.")
+    expect(page.locator("#chat-status .pg-live")).to_contain_text("tokens/s", timeout=SLOW)
+    expect(page.locator("#chat-status .pg-live")).to_contain_text("context")
+    page.reload()
+
+
 def listed(page: Page, url: str) -> None:
     """Two settings of the model, over a list of three prompts: one is skipped, and the list survives a reload."""
-    compare_mode(page, url)
+    compare_mode(page, url, NAME)
     choose(page, {"temperature": "0.37", "top_k": "17"}, {"temperature": "1.13"})
     page.locator("#contender-sheet [data-limit]").fill("16")
     page.locator("#contender-sheet [data-limit]").press("Tab")
@@ -246,22 +305,28 @@ def listed(page: Page, url: str) -> None:
     expect(page.locator("#vote-left")).to_be_visible(timeout=SLOW)
 
 
-def test_two_people_at_once_on_a_real_model_and_every_row_is_found(browser: Browser, tmp_path: Path) -> None:
-    model = make_tiny_chat_model(tmp_path / "tiny")
-    data = tmp_path / "data"
-    make_tiny_chat_lora(data / "adapters" / "loud", model, seed=1)
+@pytest.mark.bundled
+def test_two_people_at_once_on_the_bundled_model_and_every_row_is_found(
+    browser: Browser, data_dir: Path, tmp_path: Path
+) -> None:
+    """What issue 8 ends with: one converses and votes, the other battles against an adapter without a mouse, at one time."""
+    make_tiny_chat_lora(data_dir / "adapters" / "loud", data_dir / "models" / FOLDER, seed=1)
     log = tmp_path / "app.log"
     contexts: list[BrowserContext] = []
-    with running_app(data, log, PROVING_CHAT_MODEL=str(model), HF_ENDPOINT="http://127.0.0.1:9") as (url, _):
+    with running_app(data_dir, log) as (url, _):
         for _ in range(2):
             contexts.append(browser.new_context(viewport={"width": 1440, "height": 900}))
             contexts[-1].set_default_timeout(60_000)
             contexts[-1].add_init_script(LISTEN)
         first, second = (context.new_page() for context in contexts)
-        listed(first, url)
+        converse(first, url)
+        reloaded_in_the_middle(first)
         by_keyboard(second, url, "local/loud")
         expect(second.locator(".pg-reveal")).to_contain_text("loud")
-        # The first one's battle was open all the while.
+        # Meanwhile the answer has ended where it was asked for.
+        answered(first, 2)
+        expect(first.locator("#chatbot .pg-figures").last).to_contain_text("tokens/s")
+        listed(first, url)
         before = traffic(first, 0)
         first.keyboard.press("3")
         expect(first.locator("#battle-status")).to_contain_text("Saved", timeout=SLOW)
@@ -269,18 +334,28 @@ def test_two_people_at_once_on_a_real_model_and_every_row_is_found(browser: Brow
         first.locator("#prompt-sheet [data-skip]").click()
         expect(first.locator("#prompt-sheet")).to_contain_text("1 voted, 1 skipped")
         first.reload()
-        expect(first.locator("#chip summary")).to_contain_text("tiny", timeout=SLOW)
+        expect(first.locator("#chip summary")).to_contain_text(NAME, timeout=SLOW)
         first.get_by_text("Compare blind").click()
         first.locator("#prompt-list > button, #prompt-list .label-wrap").first.click()
         first.locator("#prompt-sheet [data-resume]").click()
         expect(first.locator("#prompt-sheet")).to_contain_text("Prompt 3 of 3")
-        wait_until(lambda: len(list((data / "dataset" / "data").glob("*/*.parquet"))) >= 1, 120, "no shard")
+        shards = data_dir / "dataset" / "data"
+        wait_until(lambda: len(list(shards.glob("*/*.parquet"))) >= 3, 120, "no shard")
         for context in contexts:
             context.close()
     assert "Traceback" not in log.read_text()
     from datasets import load_dataset
 
-    rows = list(load_dataset(str(data / "dataset"), "comparisons", split="train", cache_dir=str(tmp_path / "cache")))
+    def rows_of(config: str) -> list[dict[str, Any]]:
+        cache = str(tmp_path / "cache")
+        return list(load_dataset(str(data_dir / "dataset"), config, split="train", cache_dir=cache))
+
+    pair = next(row for row in rows_of("preferences") if row["source"] == "edit")
+    assert pair["prompt"] == [{"role": "user", "content": "Describe a lake."}]
+    assert pair["chosen"] == [{"role": "assistant", "content": BETTER}]
+    assert pair["rejected"][0]["content"] not in ("", BETTER)
+    assert pair["rejected_model"] == f"proving/{NAME}"
+    rows = rows_of("comparisons")
     two, adapted = sorted(rows, key=lambda row: row["outcome"], reverse=True)
     assert (two["outcome"], adapted["outcome"]) == ("tie", "right")
     assert two["prompt"][-1]["content"] == "list one"

@@ -201,12 +201,18 @@ def test_a_reload_and_a_second_tab_see_the_running_answer_end(page: Page, url: s
         expect(each.locator("#chatbot")).to_contain_text("held words and the rest.")
         expect(each.locator("#chatbot .pg-figures")).to_have_count(1)
     assert len(engine.asked) == asked
+    # Each tab goes on by itself, and neither takes from what is kept what the other said.
+    send(other, "from the second tab", 2)
+    send(page, "from the first tab", 2)
     other.close()
     # And what is over is there after another reload, ready to go on.
     page.reload()
-    expect(page.locator("#chatbot .pg-figures")).to_have_count(1)
-    send(page, "and then", 2)
-    assert [message.content for message in engine.asked[-1]] == ["hold it", "held words and the rest.", "and then"]
+    expect(page.locator("#chatbot")).to_contain_text("to from the first tab")
+    page.get_by_role("button", name="Previous wording").click()
+    expect(page.locator("#chatbot")).to_contain_text("to from the second tab")
+    send(page, "and then", 3)
+    words = [message.content for message in engine.asked[-1]]
+    assert words[:3] == ["hold it", "held words and the rest.", "from the second tab"] and words[4:] == ["and then"]
 
 
 def kept(page: Page) -> None:

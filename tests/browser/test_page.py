@@ -88,6 +88,16 @@ def test_a_thumb_is_saved_and_taken_back_in_the_browser(page: Page, url: str) ->
     page.locator('#chatbot button[aria-label="Like"]').first.click()
     expect(page.locator("#chat-status")).to_contain_text("Saved.")
     assert len(STORE.kept) == before + 1
+    # The rubric of that one answer, beside the reasons; opened again it says what stands.
+    page.locator(".pg-panel .pg-rubric summary").click()
+    page.locator('.pg-panel [data-question="tone"] label').nth(3).click()
+    page.locator(".pg-panel .pg-go").click()
+    expect(page.locator(".pg-panel")).to_have_count(0)
+    scored = list(STORE.kept.values())[-1].columns()
+    assert scored["scores"] == [{"question": "tone", "side": "answer", "value": "4"}]
+    page.get_by_role("button", name="Say why you rated it so").click()
+    expect(page.locator('.pg-panel [data-question="tone"] input[value="4"]')).to_be_checked()
+    page.keyboard.press("Escape")
     page.locator('#chatbot button[aria-label="Liked"]').first.click()
     expect(page.locator("#chat-status")).to_contain_text("taken back")
     assert len(STORE.kept) == before

@@ -13,7 +13,7 @@ import pytest
 from huggingface_hub import scan_cache_dir
 
 from backends import downloads
-from backends.downloads import Downloads
+from backends.downloads import CARD, Downloads
 from backends.image.files import PipelineDownloads
 from core.chat import Progress
 from core.errors import DownloadFailed, HubUnreachable, ModelGated, ModelNotFound, RevisionGone, UnsafeContentError
@@ -48,7 +48,7 @@ def fetched(hub: HubServer) -> list[str]:
 def test_the_plan_says_the_bytes_and_the_download_brings_exactly_them(
     hub: HubServer, client: Downloads, ref: ModelRef, files: dict[str, bytes], tmp_path: Path
 ) -> None:
-    wanted = NEEDED | {"model.safetensors"}
+    wanted = NEEDED | {"model.safetensors", CARD}
     plan = client.plan(ref)
     size = sum(len(files[name]) for name in wanted)
     assert (plan.ready, plan.download_bytes, plan.files) == (False, size, len(wanted))

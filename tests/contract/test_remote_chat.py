@@ -376,10 +376,15 @@ def test_top_k_is_sent_where_it_is_known_and_refused_where_it_would_be_dropped(s
     heard(remote.start(remote.pin(NAME), ASKED, GenerationSettings(top_k=5, repetition_penalty=1.1)))
     sent = server.streams()[0].json
     assert (sent["top_k"], sent["repetition_penalty"]) == (5, 1.1)
+    heard(remote.start(remote.pin(NAME), ASKED, GenerationSettings(template_kwargs=(("effort", "high"),))))
+    assert server.streams()[1].json["chat_template_kwargs"] == {"effort": "high"}
     server.models["data"][0]["owned_by"] = "somebody"
     unknown = engine(server.url)
     with pytest.raises(UserInputError, match="top k"):
         unknown.start(unknown.pin(NAME), ASKED, GenerationSettings(top_k=5))
+    for settings in (GenerationSettings(thinking=True), GenerationSettings(template_kwargs=(("effort", "high"),))):
+        with pytest.raises(UserInputError, match="options of the chat template"):
+            unknown.start(unknown.pin(NAME), ASKED, settings)
 
 
 # Which model.

@@ -37,7 +37,7 @@ PARAMETERS = {
     "/model_card": ["repo_id", "revision", "kind", "split"],
     "/chat": [
         "message", "history", "model", "system", "max_new_tokens", "temperature", "top_p", "seed", "adapter", "top_k",
-        "repetition_penalty", "stop", "details",
+        "repetition_penalty", "stop", "details", "template_kwargs",
     ],
     "/submit_preference": [
         "prompt", "chosen", "rejected", "chosen_model", "rejected_model", "reasons", "comment", "rater", "id",
@@ -146,13 +146,17 @@ def test_chat_streams_the_whole_text_so_far(client: Client) -> None:
 
 def test_chat_tells_what_made_the_answer_when_asked(client: Client) -> None:
     updates = list(
-        client.submit("hi", adapter=CHAT_LORA.repo_id, temperature=0, seed=3, details=True, api_name="/chat")
-    )
+        client.submit(
+            "hi", adapter=CHAT_LORA.repo_id, temperature=0, seed=3, details=True, template_kwargs={"effort": "high"},
+            api_name="/chat",
+        )
+    )  # fmt: skip
     assert all(set(update) == {"text"} for update in updates[:-1])
     last = updates[-1]
     assert (last["text"], last["finish"], last["how"], last["why"]) == ("You said: hi", "stop", "plain", None)
     assert (last["model"], last["revision"], last["adapter"]) == (REF.repo_id, REF.revision, str(CHAT_LORA))
     assert (last["settings"]["seed"], last["settings"]["temperature"]) == (3, 0)
+    assert last["settings"]["template_kwargs"] == {"effort": "high"}
     assert (last["backend"], last["dtype"]) == ("CPU", "float32")
     assert last["usage"]["prompt_tokens"] == 10 and last["usage"]["tokens_per_second"] > 0
     assert ROUTER.asked[-1][0].adapter == CHAT_LORA
@@ -170,6 +174,9 @@ def test_chat_tells_what_made_the_answer_when_asked(client: Client) -> None:
         ({"message": "x", "history": [{"role": "robot", "content": "y"}]}, "role has to be"),
         ({"message": "x", "history": [{"role": "user"}]}, "history, entry 1"),
         ({"message": "x", "stop": "END"}, "stop has to be a list of texts"),
+        ({"message": "x", "template_kwargs": "high"}, "template_kwargs has to be a record"),
+        ({"message": "x", "template_kwargs": {"messages": "high"}}, "messages is no option"),
+        ({"message": "x", "template_kwargs": {"effort": ["high"]}}, "option effort has to be text"),
         ({"message": None}, "message has to be text; it is null"),
         ({"message": "x", "temperature": "hot"}, "temperature has to be a number"),
         ({"message": "x", "max_new_tokens": "8"}, "max_new_tokens has to be a whole number"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from components.side_by_side import side_by_side
 from core.candidates import Choice, Setup
-from core.chat import GenerationSettings, Message
+from core.chat import Capabilities, GenerationSettings, Message
 from core.conversation import Conversation
 from core.dataset import ComparisonRow, PreferenceRow
 from core.errors import GenerationFailed
@@ -161,6 +162,23 @@ def test_a_vote_before_both_answers_ended_is_refused() -> None:
         made.vote("left", which, "", "visitor")
 
 
+def test_a_page_that_is_closed_in_the_middle_ends_every_side_and_leaves_nothing_to_vote_on() -> None:
+    router, store = FakeRouter(lambda messages, settings: ["word " * 40] * 40), FakeStore()
+    router.gate = lambda: None
+    made = page(router, store)
+    stream = made.compare("q", Conversation(), REF, visitor="me")
+    which = None
+    for bout in stream:
+        which = which or (bout.battle if isinstance(bout.battle, str) else None)
+        if shown(bout.left).startswith("word"):
+            break
+    stream.close()
+    assert [answer.cancelled.is_set() for answer in router.answers.values()] == [True, True]
+    with pytest.raises(gr.Error, match="Both answers have to be finished"):
+        made.vote("left", which, "", "me")
+    assert store.kept == {}
+
+
 def test_a_forged_battle_or_outcome_is_refused() -> None:
     made = page()
     with pytest.raises(gr.Error, match="no longer open"):
@@ -246,8 +264,44 @@ def test_what_was_said_while_a_battle_was_open_is_not_taken_back_by_the_vote() -
 def test_an_open_question_is_not_shown_as_part_of_the_conversation() -> None:
     made = page()
     which = battle_id(compared(made, "open question"))
-    assert "open question" in str(made.switch("compare", Conversation(), which, None)[2].value)
-    assert "open question" not in str(made.switch("single", Conversation(), which, None)[2].value)
+    assert "open question" in str(switched(made, "compare", which).chatbot.value)
+    assert "open question" not in str(switched(made, "single", which).chatbot.value)
+
+
+def switched(made: BattlePage, mode: str, battle: str | None = None, text: str = "", visitor: str = "") -> Bout:
+    return Bout(*made.switch(mode, Conversation(), battle, None, text, visitor)[2:])
+
+
+def test_a_page_that_was_reloaded_finds_the_ballot_that_was_left_open_and_it_is_as_blind() -> None:
+    store = FakeStore()
+    made = page(store=store)
+    which = battle_id(compared(made, "left open", visitor="me"))
+    found = switched(made, "compare", visitor="me")
+    assert (found.battle, "left open" in str(found.chatbot.value), found.ballot.visible) == (which, True, True)
+    assert shown(found.left).startswith("word0") and which in found.sheet
+    for secret in (REF.repo_id, REF.revision[:7], "temperature", '"seed"'):
+        assert secret not in put_out(found)
+    # Nobody else does, and after the vote nobody at all.
+    for visitor in ("you", ""):
+        assert not isinstance(switched(made, "compare", visitor=visitor).battle, str)
+    made.vote("left", which, "", "me")
+    assert len(store.kept) == 2
+    assert not isinstance(switched(made, "compare", visitor="me").battle, str)
+
+
+def test_the_prompt_of_a_battle_that_was_cut_off_is_back_in_the_box() -> None:
+    made = page(FakeRouter(lambda messages, settings: ["word " * 40] * 40))
+    stream = made.compare(" precious\t", Conversation(), REF, visitor="me")
+    for bout in stream:
+        if shown(bout.left).startswith("word"):
+            break
+    # Still on its way, perhaps in another tab: left alone.
+    assert not isinstance(switched(made, "compare", visitor="me").text, str)
+    stream.close()
+    assert not isinstance(switched(made, "compare", text="a new one", visitor="me").text, str)
+    found = switched(made, "compare", visitor="me")
+    assert (found.text, found.status) == (" precious\t", "Your last battle was cut off. Its prompt is back.")
+    assert not isinstance(switched(made, "compare", visitor="me").text, str)
 
 
 def test_a_reason_that_is_not_saved_is_not_thrown_away() -> None:
@@ -484,6 +538,27 @@ def test_a_choice_is_kept_on_the_server_and_said_in_a_line() -> None:
         assert "set." not in made.setup.take(wrong, REF, "me")[1]
     with pytest.raises(gr.Error, match="no longer kept"):
         next(made.compare("q", Conversation(), REF, chosen="forged"))
+
+
+def test_contenders_may_differ_in_the_options_of_their_template() -> None:
+    class Reads(FakeRouter):
+        def capabilities(self, ref: Any) -> Capabilities:
+            return Capabilities(thinking=True, template_kwargs=("date_string", "enable_thinking"))
+
+    made = page(Reads(), store := FakeStore())
+    sent = {"choices": [{"template": "enable_thinking=true"}, {"template": "enable_thinking=false"}]}
+    which, said = made.setup.take(sent, REF, "me")
+    assert said == "2 contenders are set."
+    bouts = compared(made, chosen=which, visitor="me")
+    assert not any("enable_thinking" in put_out(bout) for bout in bouts)
+    made.vote("left", battle_id(bouts), "", "me")
+    (row,) = [row for row in store.kept.values() if row.config == "comparisons"]
+    given_ = [json.loads(str(row.columns()[f"{side}_settings"]))["template_kwargs"] for side in ("left", "right")]
+    assert sorted(each["enable_thinking"] for each in given_) == [False, True]
+    _, said = made.setup.take({"choices": [{"template": "enable_thinkin=1"}, {}]}, REF, "me")
+    assert said.startswith("Contender 1: its chat template has no option called enable_thinkin. It reads date_string")
+    _, said = made.setup.take({"choices": [{}, {"template": "thinking"}]}, REF, "me")
+    assert said.startswith("Contender 2: Template options, line 1")
 
 
 def test_a_pool_draws_the_pair_that_was_compared_least() -> None:

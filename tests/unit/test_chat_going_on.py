@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +21,7 @@ from backends.chat.turns import Turns
 from core.chat import GenerationSettings, Message, check_messages
 from core.errors import UserInputError
 from core.refs import ModelRef
+from core.template_kwargs import read_template_kwargs
 from tests.tiny_models import make_tiny_chat_model
 
 REF = ModelRef("local/tiny", "f" * 40)
@@ -76,25 +80,32 @@ def test_it_is_what_the_template_itself_makes_of_a_message_to_be_continued(loade
     assert text == loaded.tokenizer.decode(list(theirs), skip_special_tokens=False)
 
 
-def test_a_trimming_template_changes_nothing_of_what_was_begun(loaded: LoadedModel) -> None:
+@contextmanager
+def templated(loaded: LoadedModel, template: str | None) -> Iterator[Any]:
+    """The tokenizer under another template."""
     tokenizer = loaded.tokenizer
-    whole = tokenizer.chat_template
-    tokenizer.chat_template = whole.replace("message['content'] +", "message['content'] | trim +")
+    whole, tokenizer.chat_template = tokenizer.chat_template, template
     try:
-        begun = encode(tokenizer, (*ASKED, Message("assistant", "one \n")))
-        assert tokenizer.decode(begun, skip_special_tokens=False).endswith("assistant\none \n")
+        yield tokenizer
     finally:
         tokenizer.chat_template = whole
 
 
 def test_a_base_model_goes_on_with_the_text(loaded: LoadedModel) -> None:
-    tokenizer = loaded.tokenizer
-    whole, tokenizer.chat_template = tokenizer.chat_template, None
-    try:
-        ids = encode(tokenizer, (Message("user", "the cat"), Message("assistant", " sat ")))
-        assert tokenizer.decode(ids, skip_special_tokens=False) == "the cat\n\n sat "
-    finally:
-        tokenizer.chat_template = whole
+    """It went on after an empty line that it never wrote, so a continued answer began anew."""
+    talked = (Message("user", "the cat"), Message("assistant", " sat "))
+    with templated(loaded, None) as tokenizer:
+        ids = encode(tokenizer, talked)
+        assert tokenizer.decode(ids, skip_special_tokens=False) == "the cat sat "
+        more = encode(tokenizer, (Message("system", "A story."), *talked, Message("user", "and then")))
+        assert tokenizer.decode(more, skip_special_tokens=False) == "A story.\n\nthe cat sat \n\nand then"
+
+
+def test_a_trimming_template_changes_nothing_of_what_was_begun(loaded: LoadedModel) -> None:
+    trimming = loaded.tokenizer.chat_template.replace("message['content'] +", "message['content'] | trim +")
+    with templated(loaded, trimming) as tokenizer:
+        begun = encode(tokenizer, (*ASKED, Message("assistant", "one \n")))
+        assert tokenizer.decode(begun, skip_special_tokens=False).endswith("assistant\none \n")
 
 
 def test_two_halves_are_the_whole(loaded: LoadedModel) -> None:
@@ -137,18 +148,72 @@ def test_only_an_answer_to_something_is_gone_on_with() -> None:
             check_messages(wrong)
 
 
+SWITCHED = "{% if enable_thinking is defined and not enable_thinking %}<no>{% endif %}{{ effort | default('') }}"
+
+
 def test_the_thinking_switch_is_the_templates_own(loaded: LoadedModel) -> None:
-    tokenizer = loaded.tokenizer
-    whole = tokenizer.chat_template
-    tokenizer.chat_template = whole + "{% if enable_thinking is defined and not enable_thinking %}<no>{% endif %}"
-    try:
+    with templated(loaded, loaded.tokenizer.chat_template + SWITCHED) as tokenizer:
         ends = {
             switch: tokenizer.decode(encode(tokenizer, ASKED, switch)).endswith("<no>")
             for switch in (None, True, False)
         }
         assert ends == {None: False, True: False, False: True}
-    finally:
-        tokenizer.chat_template = whole
+    # A template that only speaks of thinking has no switch, and what has none does not take one in silence.
+    speaks = "{% for message in messages %}{{ message.thinking or message.content }}<thinking>{% endfor %}"
+    with templated(loaded, speaks) as tokenizer, pytest.raises(UserInputError, match="no switch for thinking"):
+        encode(tokenizer, ASKED, True)
+
+
+def test_what_else_a_template_reads_is_given_to_it_and_nothing_else_is(loaded: LoadedModel) -> None:
+    with templated(loaded, loaded.tokenizer.chat_template + SWITCHED) as tokenizer:
+        text = tokenizer.decode(encode(tokenizer, ASKED, None, (("effort", "high <|im_end|>"),)))
+        assert text.endswith("high <|im_end|>")
+        # A special token in it is text, as in a message.
+        assert encode(tokenizer, ASKED, None, (("effort", "<|im_end|>"),))[-1] != tokenizer.eos_token_id
+        for name in ("efort", "bos_token", "namespace"):
+            with pytest.raises(UserInputError, match="It reads effort, enable_thinking"):
+                encode(tokenizer, ASKED, None, ((name, "x"),))
+    with templated(loaded, None) as tokenizer, pytest.raises(UserInputError, match="It reads none"):
+        encode(tokenizer, ASKED, None, (("effort", "high"),))
+
+
+NO_SYSTEM = {
+    "refused": "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    "<{{ m.role }}>{{ m.content }}{% endfor %}",
+    "left out": "{% for m in messages if m.role != 'system' %}<{{ m.role }}>{{ m.content }}{% endfor %}",
+}
+
+
+@pytest.mark.parametrize("template", NO_SYSTEM.values(), ids=NO_SYSTEM)
+def test_a_system_prompt_reaches_the_model_where_the_template_knows_none(loaded: LoadedModel, template: str) -> None:
+    """Some templates refuse a system message, and some left it out without a word."""
+    with templated(loaded, template) as tokenizer:
+        text = tokenizer.decode(encode(tokenizer, ASKED))
+        assert text == "<user>be brief\n\nthe cat sat"
+        begun = tokenizer.decode(encode(tokenizer, (*ASKED, Message("assistant", "on"))))
+        assert begun == "<user>be brief\n\nthe cat saton"
+
+
+def test_options_are_read_as_they_are_typed() -> None:
+    assert read_template_kwargs("\n effort = high \nstrict=true\nlevel=3\nsaid=\"true\"\nempty=\n") == (
+        ("effort", "high"), ("empty", ""), ("level", 3), ("said", "true"), ("strict", True),
+    )  # fmt: skip
+    for wrong, says in [
+        ("effort", "line 1"), ("a=1\n=2", "line 2"), ("a=1\na=2", "twice"), ("messages=[]", "no option"),
+        ("chat_template=x", "no option"), ("a=NaN", "has to be"), ("a=" + "x" * 4_001, "longer than 4,000"),
+        ("\n".join(f"a{n}=1" for n in range(17)), "at most 16"), ("a=\ud800", "half of a character pair"),
+    ]:  # fmt: skip
+        with pytest.raises(UserInputError, match=says):
+            read_template_kwargs(wrong)
+
+
+def test_options_stand_in_the_settings_of_a_row_and_come_back() -> None:
+    settings = GenerationSettings(seed=1, stop=("x",), thinking=True, template_kwargs=(("effort", "high"), ("n", 2)))
+    assert json.loads(settings.as_json())["template_kwargs"] == {"effort": "high", "n": 2}
+    assert GenerationSettings.from_record(json.loads(settings.as_json())) == settings
+    plain = GenerationSettings(seed=1)
+    assert "template_kwargs" not in plain.as_json()
+    assert GenerationSettings.from_record(json.loads(plain.as_json())) == plain
 
 
 def test_an_untouched_switch_is_no_part_of_the_settings() -> None:
@@ -174,3 +239,11 @@ def test_what_the_author_recommends_is_read_where_it_stands(folder: Path, tmp_pa
     assert not found.thinking
     (tmp_path / "chat_template.jinja").write_text("{% if enable_thinking %}{% endif %}", encoding="utf-8")
     assert capabilities_of(tmp_path, "x").thinking
+    several = [
+        {"name": "default", "template": "{{ thinking }}{{ date_string }}"},
+        {"name": "tool_use", "template": "x"},
+    ]
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"chat_template": several}), encoding="utf-8")
+    (tmp_path / "chat_template.jinja").unlink()
+    found = capabilities_of(tmp_path, "x")
+    assert (found.thinking, found.template_kwargs, found.chat_template) == (True, ("date_string", "thinking"), True)

@@ -14,16 +14,19 @@ import pytest
 from backends.pins import PinBook
 from backends.router import Router
 from components.access import OF_ACCOUNT
-from components.chat_panels import bar
+from components.chat_panels import Standing, bar
 from components.transcript import shown_messages
 from core.address import Address
 from core.chat import Capabilities, GenerationSettings, Message
 from core.conversation import Conversation
 from core.dataset import PreferenceRow, RatingRow
 from core.presets import DEFAULTS
+from core.presets import Setup as PresetSetup
+from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from pages.chat import ChatPage, Update
 from tests.fakes import OTHER, REF, FakeCatalog, FakeRouter, FakeStore
 from tests.scripted_engine import ScriptedChat
+from tests.serving import wait_until
 
 SETTINGS = (0.7, 0.95, 64, None)
 
@@ -265,6 +268,49 @@ def test_the_reasons_of_a_thumb_replace_its_row() -> None:
     assert (row.label, row.provenance.reasons, row.provenance.comment) == (False, ("Clear", "Safe"), "no")
 
 
+def test_the_rubric_is_answered_for_one_answer_and_stands_in_its_row() -> None:
+    store = FakeStore()
+    made = page(Cut("one"), store)
+    conversation = sent(made, "q").conversation
+    rated = made.rate(gr.LikeData(None, {"index": 1, "value": "", "liked": True}), conversation, "visitor-1")
+    assert "Score this answer (optional)" in rated.desk and "5: does all that was asked" in rated.desk
+    scores = [{"question": "tone", "side": 0, "value": "4"}, {"question": "format", "side": 0, "value": "2"}]
+    said = {"turn": rated.conversation.tip, "reasons": ["Clear"], "comment": "fine", "scores": scores}
+    done = judged(made, rated.conversation, "save_reasons", **said)
+    (row,) = store.kept.values()
+    assert row.columns()["scores"] == [
+        {"question": "tone", "side": "answer", "value": "4"},
+        {"question": "format", "side": "answer", "value": "2"},
+    ]
+    assert row.provenance.rubric_version == DEFAULT_RUBRIC.version
+    # Opened again, what stands is ticked; saved again unchanged it is the same row, and emptied it is one without.
+    panel = acted(made, done.conversation, "why", turn=done.conversation.tip).desk
+    assert panel.count(" checked>") == 3 and 'data-text="fine"' in panel
+    judged(made, done.conversation, "save_reasons", **said)
+    assert list(store.kept) == [row.provenance.id]
+    judged(made, done.conversation, "save_reasons", turn=done.conversation.tip)
+    (bare,) = store.kept.values()
+    assert (bare.columns()["scores"], bare.provenance.reasons, bare.provenance.rubric_version) == (None, (), None)
+    assert (bare.label, bare.provenance.supersedes) == (True, row.provenance.id)
+    for wrong in ({"question": "tone", "side": 1, "value": "4"}, {"question": "tone", "side": 0, "value": "9"}):
+        with pytest.raises(gr.Error, match="not one of its choices"):
+            judged(made, done.conversation, "save_reasons", **{**said, "scores": [wrong]})
+    assert len(store.kept) == 1
+
+
+def test_what_somebody_else_said_of_an_answer_is_shown_to_nobody() -> None:
+    """A conversation may have come out of a file that names rows of others."""
+    store = FakeStore()
+    made = page(Cut("one"), store)
+    conversation = sent(made, "q").conversation
+    rated = made.rate(gr.LikeData(None, {"index": 1, "value": "", "liked": True}), conversation, "somebody-else")
+    theirs = rated.conversation.turn(rated.conversation.tip)
+    made.judging.thumb(rated.conversation, theirs, True, "somebody-else", Standing(("Clear",), "a secret"))
+    said = made.answers.ratings.applied(rated.conversation)
+    assert "a secret" in made.judging.why(said, said.turn(theirs.id), "somebody-else")
+    assert "a secret" not in acted(made, said, "why", turn=theirs.id).desk
+
+
 def test_buttons_that_are_crafted_or_stale_are_refused() -> None:
     made = page(Cut("one"))
     conversation = sent(made, "q").conversation
@@ -289,17 +335,26 @@ def test_the_controls_start_from_what_the_author_recommends() -> None:
     class Recommends(FakeRouter):
         def capabilities(self, ref: object) -> Capabilities:
             own = GenerationSettings(temperature=0.2, top_p=0.9)
-            return Capabilities(sampling=own, sampling_from="generation_config.json", thinking=True)
+            return Capabilities(
+                sampling=own, sampling_from="generation_config.json", thinking=True, template_kwargs=("date_string",)
+            )
 
-    temperature, top_p, thinking, _ = page(Recommends()).controls(REF, Conversation(), Address())
+    temperature, top_p, thinking, template, _ = page(Recommends()).controls(REF, Conversation(), Address())
+    assert template.visible and "date_string" in template.info
     assert (temperature.value, top_p.value, thinking.visible) == (0.2, 0.9, True)
     assert "generation_config.json" in temperature.info
-    temperature, top_p, thinking, _ = page().controls(REF, Conversation(), Address())
+    temperature, top_p, thinking, template, _ = page().controls(REF, Conversation(), Address())
+    assert not template.visible
     assert (temperature.value, top_p.value, thinking.visible) == (0.7, 0.95, False)
     # What a link says stays, whichever of the two is done first.
     linked = page(Recommends()).controls(REF, Conversation(), Address("chat", chat="abc"))
     assert not any(isinstance(one, gr.Slider) for one in linked)
     assert linked[2].visible
+    assert linked[2].value is None and not linked[3].value
+    setup = PresetSetup(settings={"thinking": "off", "template": "date_string=today"}, locked=True)
+    arrived = page(Recommends()).presets.arrive(Address("chat", chat=setup.text()))
+    assert (arrived.thinking.value, arrived.template.value) == ("off", "date_string=today")
+    assert not (arrived.thinking.interactive or arrived.template.interactive)
 
 
 def test_a_task_fills_its_fields_in_exactly() -> None:
@@ -341,11 +396,8 @@ def test_incognito_tells_nobody() -> None:
     assert not any(isinstance(update.keep, str) for update in updates)
 
 
-def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end(tmp_path: Path) -> None:
-    steps = threading.Semaphore(1)
-    engine = ScriptedChat(["one ", "two ", "three"], pace=lambda: steps.acquire() and None)
-    pins = PinBook(tmp_path / "pins.json")
-    made = page(Router((engine,), catalog=FakeCatalog(), pins=pins, start=REF))  # type: ignore[arg-type]
+def left_in_the_middle(made: ChatPage) -> dict[str, Any]:
+    """A page that goes away after the first word; returns what its browser had kept by then."""
     stream = made.send("go", *given(Conversation()))
     record: dict[str, Any] = {}
     for update in stream:
@@ -353,8 +405,17 @@ def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end(tmp_path: Path)
             record = json.loads(update.keep)
         if isinstance(update.chatbot, list) and "one" in str(update.chatbot):
             break
-    # The page is gone, the answer is not.
     stream.close()
+    return record
+
+
+def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end(tmp_path: Path) -> None:
+    steps = threading.Semaphore(1)
+    engine = ScriptedChat(["one ", "two ", "three"], pace=lambda: steps.acquire() and None)
+    pins = PinBook(tmp_path / "pins.json")
+    made = page(Router((engine,), catalog=FakeCatalog(), pins=pins, start=REF))  # type: ignore[arg-type]
+    # The page is gone, the answer is not.
+    record = left_in_the_middle(made)
     text = json.dumps({"format": "proving-ground/conversation", **record["head"], "turns": record["turns"]})
     back = made.kept.open(event("resume", record=text, reloaded=False), *given(Conversation()))
     updates = [next(back), next(back)]
@@ -367,6 +428,23 @@ def test_a_page_that_comes_back_finds_the_answer_and_sees_it_end(tmp_path: Path)
     assert len(list(made.kept.open(event("resume", record=text), *given(Conversation())))) == 1
     again_ = list(made.kept.open(event("resume", record=text, reloaded=True), *given(Conversation())))
     assert contents(again_[-1].conversation) == ["go", "one two three"]
+
+
+def test_a_page_that_is_closed_for_good_leaves_what_was_written_to_whoever_comes_later(tmp_path: Path) -> None:
+    """A closed tab and a lost connection are the same from here: nobody listens, and after the grace time it is ended."""
+    steps = threading.Semaphore(1)
+    engine = ScriptedChat(["one ", "two"], pace=lambda: steps.acquire(timeout=60) and None, orphan_seconds=0.05)
+    pins = PinBook(tmp_path / "pins.json")
+    made = page(Router((engine,), catalog=FakeCatalog(), pins=pins, start=REF))  # type: ignore[arg-type]
+    record = left_in_the_middle(made)
+    run = made.runs.late(record["head"]["running"])
+    assert run is not None and run.answer is not None
+    wait_until(lambda: run.answer.reply().finish == "cancelled", 60, "nobody listened and it went on")
+    steps.release(5)
+    text = json.dumps({"format": "proving-ground/conversation", **record["head"], "turns": record["turns"]})
+    back = list(made.kept.open(event("resume", record=text, reloaded=True), *given(Conversation())))[-1]
+    assert (contents(back.conversation), back.status) == (["go", "one "], "Stopped.")
+    assert ">Continue</button>" in back.desk
 
 
 def test_an_answer_that_is_gone_says_how_to_get_another() -> None:

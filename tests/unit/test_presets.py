@@ -32,7 +32,8 @@ def test_fields_are_filled_in_exactly_and_only_once() -> None:
 
 
 def test_a_link_brings_everything_back() -> None:
-    setup = Setup("org/m@" + "c" * 40, EXACT, {"temperature": 0.2, "seed": 5}, EXACT, True, DEFAULTS[2])
+    settings = {"temperature": 0.2, "seed": 5, "thinking": "off", "template": "effort=high\n"}
+    setup = Setup("org/m@" + "c" * 40, EXACT, settings, EXACT, True, DEFAULTS[2])
     assert read_setup(setup.text()) == setup
     place = Address("chat", chat=setup.text())
     assert read_address(dict(pair.split("=") for pair in place.query().split("&"))) == place
@@ -47,7 +48,12 @@ def test_a_broken_link_says_so(text: str) -> None:
 
 
 def test_what_does_not_belong_in_a_link_is_left_out_or_refused() -> None:
-    crafted = {"model": 5, "system": ["x"], "settings": {"temperature": "0", "evil": 1, "seed": True}, "locked": "yes"}
+    crafted = {
+        "model": 5,
+        "system": ["x"],
+        "settings": {"temperature": "0", "evil": 1, "seed": True, "thinking": "maybe", "template": 5},
+        "locked": "yes",
+    }
     assert read_setup(encoded(crafted)) == Setup()
     for wrong in (
         {"system": "x" * 9000},
