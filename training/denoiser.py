@@ -63,13 +63,20 @@ class Batches:
         return noisy, levels, words, kept.sqrt() * noise - (1 - kept).sqrt() * clean
 
 
+def plain_attention(unet: Any, where: str) -> None:
+    """On a processor, attention in plain products: the backward pass of the fused one takes a third of a step there."""
+    from diffusers.models.attention_processor import AttnProcessor
+
+    if where == "cpu":
+        unet.set_attn_processor(AttnProcessor())
+
+
 def train_unet(made: Drawings, preset: Preset, vae: Any, folder: Path, seed: int, limits: Limits, *, compiled: bool = False) -> tuple[dict[str, Any], bool]:  # fmt: skip
     """The pipeline's parts as a dictionary, and whether they are trained to the end: a limit may stop it before.
 
     It resumes from `folder`. `vae` is changed: its latents come out white.
     """
     import torch
-    from diffusers.models.attention_processor import AttnProcessor
 
     where = device()
     learned = items(made, preset, seed)
@@ -81,9 +88,7 @@ def train_unet(made: Drawings, preset: Preset, vae: Any, folder: Path, seed: int
     text, unet = make_text_encoder(tokenizer, preset).to(where), make_unet(preset).to(where)
     if where == "cuda":
         unet.to(memory_format=torch.channels_last)
-    else:
-        # On a processor the backward pass of the fused attention takes a third of a step; the plain one a tenth.
-        unet.set_attn_processor(AttnProcessor())
+    plain_attention(unet, where)
     _note(folder, made, learned, preset, seed, text, unet)
     run = Run(
         "unet", {"text": text, "unet": unet}, folder / "unet.checkpoint.safetensors", total=preset.unet_steps,

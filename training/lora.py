@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from training.autoencoder import encoded
 from training.captions import captions
 from training.colours import on_background
-from training.denoiser import Batches, token_rows
+from training.denoiser import Batches, plain_attention, token_rows
 from training.drawings import Drawings
 from training.running import Limits, Run, device
 
@@ -44,6 +44,7 @@ def train_lora(base: Path, made: Drawings, plan: LoraPlan, folder: Path, seed: i
     where = device()
     pipeline = StableDiffusionPipeline.from_pretrained(base, dtype=torch.float32, local_files_only=True)
     pipeline.to(where)
+    plain_attention(pipeline.unet, where)
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
         part.requires_grad_(False)
     torch.manual_seed(seed)
