@@ -12,6 +12,7 @@ import sys
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from core.attached import NONE_HERE, AttachedPictures
 from core.settings import on_zero_gpu
 
 # gradio reads this when it is imported; the page makes no third-party request.
@@ -33,6 +34,7 @@ from backends.accounts.hub import OAuthClient
 from backends.accounts.passwords import read_entries
 from backends.accounts.service import AccountsOf
 from backends.accounts.usage import SqliteUsage
+from backends.attached import AttachedFiles
 from backends.bundled.image import image_folders
 from backends.conversations.store import SqliteConversations
 from backends.evidence.facts import LocalFacts
@@ -62,7 +64,7 @@ from components.chip import chip
 from components.gate import Gate
 from components.guard import guard
 from components.headers import WithHeaders, headers
-from components.metered import metered_chat, metered_images
+from components.metered import metered_chat, metered_images, metered_take
 from components.own_client import let_through
 from components.policy import WithPolicy
 from components.theme import CARD_STYLESHEET, CHAT_STYLESHEET, STYLESHEET, head, theme
@@ -135,6 +137,7 @@ class Services:
     rubric: Rubric = DEFAULT_RUBRIC
     gold: Gold = NO_GOLD
     repos: RepoDetails | None = None
+    attached: AttachedPictures = NONE_HERE
 
 
 def build_services(settings: Settings) -> Services:
@@ -142,9 +145,11 @@ def build_services(settings: Settings) -> Services:
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     install_timeouts()
     machine = ThisMachine(zero_gpu=settings.zero_gpu)
+    attached = AttachedFiles(settings.data_dir / "attached")
     chat = build_chat(
         data_dir=settings.data_dir,
         chat_model=settings.chat_model,
+        png=attached.png,
         token=settings.token,
         endpoint=settings.endpoint,
         orphan_seconds=settings.orphan_seconds,
@@ -235,6 +240,7 @@ def build_services(settings: Settings) -> Services:
         pictures=SqlitePictures(settings.data_dir / "pictures", settings.gallery_limit),
         remote=chat.remote,
         conversations=SqliteConversations(settings.data_dir),
+        attached=attached,
         # On a Space anybody may come by: nobody there makes room in the cache.
         cache=None if settings.space_id else CacheFolder(pinned=lambda: _commits_in_use(chat)),
         evidence=EvidenceOf(
@@ -306,8 +312,19 @@ def build(services: Services) -> gr.Blocks:
     machine = MachinePage(services.cache) if services.cache else None
     compare = ComparePage(catalog, services.details)
     card = CardPage(catalog, router, services.endpoint, services.images, services.details, services.repos)
-    chat = ChatPage(router, store, services.secret, services.conversations, services.rubric)
-    battle = BattlePage(router, store, services.secret, services.local_models, services.rubric, services.gold)
+    take = metered_take(services.attached, access)
+    chat = ChatPage(
+        router, store, services.secret, services.conversations, services.rubric, pictures=services.attached, take=take
+    )
+    battle = BattlePage(
+        router,
+        store,
+        services.secret,
+        services.local_models,
+        services.rubric,
+        services.gold,
+        pictures=services.attached,
+    )
     adapter = AdapterPage(router)
     gallery = GalleryPage(services.pictures, services.secret) if services.pictures else None
     images = (
@@ -400,7 +417,7 @@ def build(services: Services) -> gr.Blocks:
         adapter.wire(adapter_view, chat_view.aside, shared)
         if remote and remote_view:
             remote.wire(remote_view, chat_view, battle_view, shared, demo)
-        ChatApi(router).wire()
+        ChatApi(router, take).wire()
         if services.images and images and image_battle and images_view:
             images.wire(images_view, shared, demo)
             ImagesApi(services.images).wire()

@@ -31,6 +31,7 @@ MOST_CARD = 1_000_000
 _DESCRIBING = (
     "config.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json", "generation_config.json",
     CARD,
+    "processor_config.json", "preprocessor_config.json",
 )  # fmt: skip
 
 

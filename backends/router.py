@@ -20,6 +20,7 @@ from backends.remote.target import Target, target_of
 from backends.revision import Revisions
 from backends.safety.build import TextSafetySettings, build_text_safety
 from backends.safety.checked import CheckedAnswer, checked_prompt
+from core.attached import NONE_HERE, Attached
 from core.catalog import LocalFolder
 from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress, WeightsOffer
 from core.chat_protocols import AdaptedChat, Answer, ChatBackend, ChatRequest, MeteredChat, RemoteModels
@@ -269,11 +270,13 @@ def build_chat(
     allow_pickle: bool = False,
     text_safety: TextSafetySettings | None = None,
     catalog: Callable[[tuple[LocalFolder, ...]], HubCatalog] | None = None,
+    png: Callable[[Attached], bytes] = NONE_HERE.png,
 ) -> Router:
     """The router with its engines, from plain values; loads no model, no torch, and asks no network.
 
     `catalog` makes the catalogue from the folders of this machine; without it the Hub's own is made. With `local_only`
     there is no remote engine, whatever `remote_url` says. With `allow_pickle` weights that exist only so are loaded.
+    `png` gives the file of a picture that goes with a message.
     """
     target = None if local_only else target_of(remote_url, remote_token)
     models_dir = data_dir / "models"
@@ -288,14 +291,14 @@ def build_chat(
         backend = _zero_gpu(files, orphan_seconds)
     else:
         adapters = ChatAdapters(AdapterDownloads(endpoint, token), models.resolve, data_dir / "adapters")
-        backend = _local(files, adapters, orphan_seconds)
+        backend = _local(files, adapters, orphan_seconds, png)
     router = Router(
         (backend,),
         catalog=models,
         pins=PinBook(data_dir / "pins.json"),
         start=start,
         folders=folders,
-        remote=_remote(target, endpoint, orphan_seconds) if target else None,
+        remote=_remote(target, endpoint, orphan_seconds, png) if target else None,
         no_remote=LOCAL_ONLY if local_only else NO_REMOTE,
     )
     if text_safety is not None:
@@ -334,7 +337,9 @@ def _catalog(endpoint: str, token: str | None) -> Callable[[tuple[LocalFolder, .
     return lambda folders: Catalog(HubModels(endpoint, token), LocalModels(folders))
 
 
-def _local(files: ModelFiles, adapters: ChatAdapters, orphan_seconds: float) -> ChatBackend:
+def _local(
+    files: ModelFiles, adapters: ChatAdapters, orphan_seconds: float, png: Callable[[Attached], bytes]
+) -> ChatBackend:
     from backends.chat.plain import LocalChat
     from backends.gpu import device, device_name, free_memory
     from backends.registry import ModelRegistry
@@ -350,13 +355,14 @@ def _local(files: ModelFiles, adapters: ChatAdapters, orphan_seconds: float) -> 
         name=device_name,
         orphan_seconds=orphan_seconds,
         free_bytes=free_bytes,
+        png=png,
     )
 
 
-def _remote(target: Target, endpoint: str, orphan_seconds: float) -> RemoteEngine:
+def _remote(target: Target, endpoint: str, orphan_seconds: float, png: Callable[[Attached], bytes]) -> RemoteEngine:
     from backends.remote.chat import RemoteChat
 
-    return RemoteChat(target, endpoint=endpoint, orphan_seconds=orphan_seconds)
+    return RemoteChat(target, endpoint=endpoint, orphan_seconds=orphan_seconds, png=png)
 
 
 def _zero_gpu(files: ModelFiles, orphan_seconds: float) -> ChatBackend:

@@ -51,15 +51,20 @@ const rename = (entry, row) => {
 };
 const remove = (entry, asked) => {
   if (asked.textContent === "Delete") { asked.textContent = "Really?"; setTimeout(() => { asked.textContent = "Delete"; }, 4000); return; }
+  const turns = mine ? (read(entry.id)?.turns || []).filter((turn) => turn.images) : [];
   if (mine) localStorage.removeItem(BEGINS + entry.id);
+  // Pictures go with the last conversation that has them.
+  const left = new Set(turns.length ? all().flatMap((one) => one.turns.flatMap((turn) => (turn.images || []).map((image) => image.sha256))) : []);
+  const gone = turns.map(({images}) => ({images: images.filter((image) => !left.has(image.sha256))}));
   if (sessionStorage.getItem(NOW) === entry.id) current(null);
-  trigger("select", {act: "delete", id: entry.id, words: search.value});
+  trigger("select", {act: "delete", id: entry.id, words: search.value, turns: gone});
   render();
 };
 const render = () => {
+  const kept = mine ? all() : [];
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   const shown = mine
-    ? all().filter((one) => { const text = (one.head.title + JSON.stringify(one.turns)).toLowerCase(); return words.every((word) => text.includes(word)); })
+    ? kept.filter((one) => { const text = (one.head.title + JSON.stringify(one.turns)).toLowerCase(); return words.every((word) => text.includes(word)); })
         .map((one) => ({id: one.head.id, title: one.head.title, turns: one.turns.length, updated: one.head.updated}))
     : entries;
   list.replaceChildren(...shown.slice(0, 200).map((entry) => {
@@ -75,7 +80,7 @@ const render = () => {
   }));
   element.querySelector(".pg-kept-none").hidden = shown.length > 0;
   element.querySelector(".pg-kept-none").textContent = words.length ? "Nothing kept has these words." : "Nothing is kept yet.";
-  element.querySelector(".pg-kept-where").textContent = mine ? "Kept in this browser." : "Kept with your account.";
+  element.querySelector(".pg-kept-where").textContent = mine ? `Kept in this browser${kept.some((one) => one.turns.some((turn) => turn.images)) ? ", pictures with the app" : ""}.` : "Kept with your account.";
 };
 
 const heard = {
@@ -92,7 +97,8 @@ const heard = {
   list: (told) => { mine = false; entries = told.entries; if (told.current) current(told.current); render(); },
   mine: (told) => { mine = true; if (told.current) current(told.current); render(); },
   current: ({id}) => { current(id); render(); },
-  save: ({name, type, text}) => {
+  save: ({name, type, text, note}) => {
+    if (note) say(note);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([text], {type}));
     link.download = name; link.click();

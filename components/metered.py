@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any, TypeVar, cast
 
 from components.access import Access
+from core.attached import Attached, AttachedPictures, Take
 from core.caller import caller
 from core.chat import Delta, GenerationSettings, LoadPlan, Message, Progress
 from core.chat_protocols import Answer, ChatRequest, ChatRouter
@@ -30,6 +31,18 @@ def metered_chat(router: ChatRouter, access: Access) -> ChatRouter:
 def metered_images(router: ImageRouter, access: Access) -> ImageRouter:
     """`router` for visitors of `access`."""
     return cast(ImageRouter, _Images(router, access))
+
+
+def metered_take(pictures: AttachedPictures, access: Access) -> Take:
+    """`pictures.take` for those that come in an event or a call, past the door where uploads are counted."""
+
+    def take(data: bytes, name: str = "picture") -> Attached:
+        who = caller()
+        if who is not None:
+            access.usage.spend("upload", who, len(data) / MILLION)
+        return pictures.take(data, name)
+
+    return take
 
 
 class _Metered:

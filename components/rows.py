@@ -10,15 +10,18 @@ from typing import Any
 
 from components.numbers import age_of, age_since
 from components.thumbnails import thumbnail
+from core.dataset import text_of
 from core.feedback import FeedbackStatus, FoundRows, StoredRow
 from core.identity import code_of
 from core.revision import choices
 
 MOST_SHOWN = 1_200  # characters of one text on a card; the row itself is whole
 STATES = {"waiting": "waiting to upload", "pushed": "in the dataset", "refused": "refused", "withdrawn": "withdrawn"}
-PREFERENCES = ("preferences", "image_preferences")
+PREFERENCES = ("preferences", "image_preferences", "vision_preferences")
+RATINGS = ("ratings", "vision_ratings")
 NAMES = {
     "preferences": "Preference", "image_preferences": "Preference", "ratings": "Rating", "comparisons": "Comparison",
+    "vision_preferences": "Preference on a picture", "vision_ratings": "Rating on a picture",
 }  # fmt: skip
 EMPTY = (
     "<b>Nothing has been said yet.</b><p>Rate an answer in Chat, compare two blind, or capture a preference here.</p>"
@@ -120,7 +123,17 @@ def _card(row: StoredRow, votes_on: StoredRow, mine: str | None, curates: bool) 
     return (
         f'<article class="pg-row" data-row="{escape(row.id)}" data-state="{row.state}"><header>'
         f"{escape(' · '.join(part for part in head if part))}</header>"
-        f'<p class="pg-asked">{earlier}{prompt}</p><div class="pg-two">{_answers(row)}</div>{said}{actions}</article>'
+        f'<p class="pg-asked">{earlier}{_seen(values.get("images"))}{prompt}</p><div class="pg-two">{_answers(row)}</div>{said}{actions}</article>'
+    )
+
+
+def _seen(images: object) -> str:
+    """The pictures of the conversation, small."""
+    pngs = images if isinstance(images, list) else []
+    return "".join(
+        f'<img class="pg-seen" src="{thumbnail(png)}" alt="Picture {number} of the conversation" loading="lazy">'
+        for number, png in enumerate(pngs, 1)
+        if isinstance(png, bytes)
     )
 
 
@@ -147,7 +160,7 @@ def _actions(row: StoredRow) -> str:
 
 def _answers(row: StoredRow) -> str:
     values = row.columns
-    if row.config == "ratings":
+    if row.config in RATINGS:
         thumb = "Good" if values.get("label") else "Bad"
         return _answer(thumb, escape(_last(values.get("completion"))[:MOST_SHOWN]), values, "")
     names = ("chosen", "rejected") if row.config in PREFERENCES else ("left", "right")
@@ -189,7 +202,7 @@ def _answer(label: str, body: str, values: dict[str, Any], side: str) -> str:
 
 def _last(messages: object) -> str:
     if isinstance(messages, list) and messages and isinstance(messages[-1], dict):
-        return str(messages[-1].get("content") or "")
+        return text_of(messages[-1].get("content"))
     return ""
 
 

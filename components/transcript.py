@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from components.answer_parts import Part, parts_of, reasoning_html, tool_html
+from components.attach_tray import Small, no_small, pictures_html
 from core.chat import Reply
 from core.conversation import Conversation, Turn
 from core.text_safety import flags_of
@@ -33,12 +34,20 @@ def answer_message(text: str) -> dict[str, Any]:
     return {"role": "assistant", "content": [_part(part) for part in parts_of(text)]}
 
 
-def shown_messages(conversation: Conversation, partial: str | None = None) -> list[dict[str, Any]]:
-    """The current path as Chatbot messages, figures under each finished answer, then the answer being written."""
+def shown_messages(
+    conversation: Conversation, partial: str | None = None, small: Small = no_small
+) -> list[dict[str, Any]]:
+    """The current path as Chatbot messages, figures under each finished answer, then the answer being written.
+
+    `small` gives a small copy of a picture, as a `data:` URI.
+    """
     messages: list[dict[str, Any]] = []
     for turn, place in zip(conversation.path(), conversation.places(), strict=True):
         if turn.message.role == "user":
             messages.append(text_message("user", turn.message.content))
+            if turn.message.images:
+                # After the text: the Chatbot edits what stands first.
+                messages[-1]["content"].append(html_part(pictures_html(turn.message.images, small)))
             if place[1] > 1:
                 messages[-1]["content"].append(html_part(f'<div class="pg-figures">{_arrows(turn, place)}</div>'))
         else:

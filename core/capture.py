@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID, uuid4
 
 from core import __version__
-from core.chat import MOST_CHARACTERS, Message, Role, messages_from
+from core.chat import MOST_CHARACTERS, Message, Role, images_of, messages_from
 from core.comparison import contender, item_of
 from core.conversation import Conversation
 from core.dataset import Contender, ImagePreferenceRow, PreferenceRow, Provenance, Source
@@ -50,6 +50,11 @@ def prompt_of(text: str, answers: Sequence[Picked], conversation: Conversation) 
     for answer in answers:
         if answer.turn_id is not None:
             whole = conversation.prompt_of(answer.turn_id)
+            if images_of(whole):
+                raise UserInputError(
+                    "One of these answers is about a picture. Choose Prefer this one under it in Chat: there the picture goes "
+                    "with the row."
+                )
             if whole[-1].content == text:
                 return whole
     return (Message("user", text),)

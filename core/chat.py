@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from core.arguments import check_characters
+from core.attached import MOST_IN_CONVERSATION, MOST_IN_MESSAGE, Attached
 from core.errors import UserInputError
 from core.refs import ModelRef
 from core.template_kwargs import TemplateValue, check_template_kwargs
@@ -23,14 +24,23 @@ MOST_NEW_TOKENS = 32_768
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn as the model's chat template reads it. `content` is exact to the byte."""
+    """One turn as the model's chat template reads it. `content` is exact to the byte; `images` stand before it."""
 
     role: Role
     content: str
+    images: tuple[Attached, ...] = ()
 
-    def as_dict(self) -> dict[str, str]:
-        """The message in the form transformers, TRL and the dataset share."""
-        return {"role": self.role, "content": self.content}
+    def as_dict(self) -> dict[str, Any]:
+        """The message in the form transformers, TRL and the dataset share.
+
+        With pictures the content is in parts, so that nothing that takes only text takes it as if there were none.
+        """
+        return {"role": self.role, "content": self.parts() if self.images else self.content}
+
+    def parts(self) -> list[dict[str, Any]]:
+        """The content as parts: a placeholder for each picture, then the text if there is any."""
+        text = [{"type": "text", "text": self.content}] if self.content or not self.images else []
+        return [*({"type": "image"} for _ in self.images), *text]
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,13 +261,19 @@ def check_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     asked = messages[:-1] if goes_on(messages) else messages
     if not asked or asked[-1].role != "user":
         raise UserInputError("There is nothing to answer yet. Write a message first.")
-    if not asked[-1].content.strip():
+    if not asked[-1].content.strip() and not asked[-1].images:
         raise UserInputError("The message is empty. Write something for the model to answer.")
     size = sum(len(m.content) for m in messages)
     if size > MOST_CHARACTERS:
         raise UserInputError(
             f"The conversation has {size:,} characters; at most {MOST_CHARACTERS:,} can be sent. Shorten the message, "
             "or clear the conversation and send the part that matters."
+        )
+    if any(len(message.images) > MOST_IN_MESSAGE for message in messages):
+        raise UserInputError(f"A message takes at most {MOST_IN_MESSAGE} pictures. Send the others in the next one.")
+    if len(images_of(messages)) > MOST_IN_CONVERSATION:
+        raise UserInputError(
+            f"The conversation has more than {MOST_IN_CONVERSATION} pictures. Start a new one with those that matter."
         )
     for message in messages:
         check_characters(message.content, "The system prompt" if message.role == "system" else "The message")
@@ -267,6 +283,20 @@ def check_messages(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 def goes_on(messages: tuple[Message, ...]) -> bool:
     """Whether the last message is the beginning of an answer that is wanted whole."""
     return bool(messages) and messages[-1].role == "assistant"
+
+
+def images_of(messages: Iterable[Message]) -> tuple[Attached, ...]:
+    """Every picture of the messages, in the order a model reads them."""
+    return tuple(image for message in messages for image in message.images)
+
+
+def refuse_images(messages: Iterable[Message], why: str) -> None:
+    """For what takes text alone: raises `UserInputError` when a message has a picture."""
+    if images_of(messages):
+        raise UserInputError(
+            f"There are pictures in this conversation. {why} Choose a model that reads pictures, or go on without them "
+            "in a new conversation."
+        )
 
 
 def messages_from(value: object, *, name: str = "history") -> tuple[Message, ...]:

@@ -300,7 +300,9 @@ _OTHER = {"chosen": "rejected", "rejected": "chosen"}
 def item_of(prompt: Sequence[Message], makers: Sequence[Contender]) -> str:
     """The unit of agreement: a hash of the prompt and the unordered pair of contenders, whatever seeds they drew."""
     pair = sorted(json.dumps([m.model, m.revision, m.adapter, m.settings]) for m in map(without_chance, makers))
-    text = json.dumps([[m.as_dict() for m in prompt], pair], sort_keys=True, ensure_ascii=False)
+    # Which pictures they were is part of what was asked.
+    asked = [m.as_dict() | ({"images": [i.sha256 for i in m.images]} if m.images else {}) for m in prompt]
+    text = json.dumps([asked, pair], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from uuid import uuid4
 
+from core.attached import Attached
 from core.chat import Message, Reply, Usage
 from core.errors import UserInputError
 
@@ -96,9 +97,9 @@ class Conversation:
         """The same turns under another system prompt."""
         return replace(self, system=system)
 
-    def ask(self, text: str) -> Conversation:
-        """A user turn added after the tip."""
-        return self._add(Turn(str(uuid4()), self.tip, Message("user", text)))
+    def ask(self, text: str, images: tuple[Attached, ...] = ()) -> Conversation:
+        """A user turn added after the tip, with its pictures."""
+        return self._add(Turn(str(uuid4()), self.tip, Message("user", text, images)))
 
     def answer(self, reply: Reply, *, prefilled: int = 0, context: int | None = None) -> Conversation:
         """A model's turn added after the tip. The first `prefilled` characters of the reply were given to it."""
@@ -169,7 +170,8 @@ class Conversation:
         """The last user turn written anew, beside the old one, which is kept."""
         here = self.back_to_question()
         assert here.tip is not None
-        return replace(here, tip=here.turn(here.tip).parent).ask(text)
+        last = here.turn(here.tip)
+        return replace(here, tip=last.parent).ask(text, last.message.images)
 
     def siblings(self, turn_id: str) -> tuple[Turn, ...]:
         """All turns that stand at the same place as `turn_id`, oldest first, itself among them."""

@@ -65,6 +65,14 @@ class ConversationStore(Protocol):
         """Delete it and all its branches; False when it was not here."""
         ...
 
+    def turns_with(self, owner: str, conversation_id: str, text: str) -> Sequence[dict[str, Any]]:
+        """The records of a conversation's turns that have this text in them; () when it is not here."""
+        ...
+
+    def mentions(self, owner: str, text: str) -> bool:
+        """Whether the record of any turn that is kept has this text: a picture's name, for example."""
+        ...
+
     def latest(self, owner: str) -> str | None:
         """The conversation that was kept last and says that an answer is on its way; None when there is none."""
         ...

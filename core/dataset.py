@@ -2,20 +2,26 @@
 
 Other tools read this. A later version only adds nullable columns, at the end; none is renamed, retyped or reordered.
 Version 2 added `timings`, one for each answer; version 3 `gold`, the outcome a careful reviewer gives where it is known.
+Conversations with pictures are rows of `vision_preferences` and `vision_ratings`, beside which the configs of text stay as
+they are: TRL reads every row of a dataset that has a column `images` with a processor of pictures, and refuses it for a
+model without one.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Literal, cast
 
-from core.chat import Message
+from core.chat import Message, images_of
+from core.errors import UserInputError
 
 SCHEMA_VERSION = 3
 
-Config = Literal["preferences", "ratings", "image_preferences", "comparisons"]
+Config = Literal["preferences", "ratings", "image_preferences", "comparisons", "vision_preferences", "vision_ratings"]
 Source = Literal["battle", "edit", "regenerate", "branch", "campaign", "manual", "derived", "import", "api", "thumb"]
-ColumnType = Literal["string", "timestamp", "bool", "int32", "float64", "strings", "messages", "scores", "image"]
+ColumnType = Literal[
+    "string", "timestamp", "bool", "int32", "float64", "strings", "messages", "scores", "image", "parts", "images"
+]
 
 _FIRST: dict[str, ColumnType] = {
     "id": "string",
@@ -104,6 +110,16 @@ COLUMNS: dict[Config, dict[str, ColumnType]] = {
 }
 
 
+def _with_images(config: Config) -> dict[str, ColumnType]:
+    """A config of text for conversations with pictures: those first, and every message in parts."""
+    in_parts = {name: "parts" if kind == "messages" else kind for name, kind in COLUMNS[config].items()}
+    return cast("dict[str, ColumnType]", {"images": "images", **in_parts})
+
+
+COLUMNS["vision_preferences"] = _with_images("preferences")
+COLUMNS["vision_ratings"] = _with_images("ratings")
+
+
 @dataclass(frozen=True, slots=True)
 class Contender:
     """Who made an answer. `adapter` is `repo_id@commit`, `settings` JSON with sorted keys; unknown is None.
@@ -179,7 +195,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceRow:
-    """A row of `preferences`: `prompt` ends with the user's turn, the others hold only the assistant's."""
+    """A row of `preferences`: `prompt` ends with the user's turn, the others hold only the assistant's.
+
+    `images` are the PNG files of the prompt's pictures, in their order; with any it is a row of `vision_preferences`.
+    """
 
     provenance: Provenance
     prompt: tuple[Message, ...]
@@ -188,20 +207,19 @@ class PreferenceRow:
     chosen_by: Contender = Contender()
     rejected_by: Contender = Contender()
     tools: str | None = None
+    images: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def config(self) -> Config:
         """The dataset config this row belongs to."""
-        return "preferences"
+        return "vision_preferences" if images_of(self.prompt) else "preferences"
 
     def columns(self) -> dict[str, object]:
         """Every column of the config, in its order, as plain values."""
         return _ordered(
             self.config,
             {
-                "prompt": _dicts(self.prompt),
-                "chosen": _dicts(self.chosen),
-                "rejected": _dicts(self.rejected),
+                **_turns(self.images, prompt=self.prompt, chosen=self.chosen, rejected=self.rejected),
                 "tools": self.tools,
                 **self.provenance.columns(),
                 **self.chosen_by.columns("chosen"),
@@ -212,7 +230,7 @@ class PreferenceRow:
 
 @dataclass(frozen=True, slots=True)
 class RatingRow:
-    """A row of `ratings`: one answer and a thumb. `label` True is up."""
+    """A row of `ratings`: one answer and a thumb. `label` True is up. `images` as in `PreferenceRow`."""
 
     provenance: Provenance
     prompt: tuple[Message, ...]
@@ -220,19 +238,19 @@ class RatingRow:
     label: bool
     by: Contender = Contender()
     tools: str | None = None
+    images: tuple[bytes, ...] = field(default=(), repr=False)
 
     @property
     def config(self) -> Config:
         """The dataset config this row belongs to."""
-        return "ratings"
+        return "vision_ratings" if images_of(self.prompt) else "ratings"
 
     def columns(self) -> dict[str, object]:
         """Every column of the config, in its order, as plain values."""
         return _ordered(
             self.config,
             {
-                "prompt": _dicts(self.prompt),
-                "completion": _dicts(self.completion),
+                **_turns(self.images, prompt=self.prompt, completion=self.completion),
                 "label": self.label,
                 "tools": self.tools,
                 **self.provenance.columns(),
@@ -319,7 +337,34 @@ class ComparisonRow:
 Row = PreferenceRow | RatingRow | ImagePreferenceRow | ComparisonRow
 
 
-def _dicts(messages: tuple[Message, ...]) -> list[dict[str, str]]:
+def _turns(images: tuple[bytes, ...], **turns: tuple[Message, ...]) -> dict[str, object]:
+    """The columns of the messages: text, or parts beside the pictures. A row never says less than what was shown."""
+    shown = images_of(message for messages in turns.values() for message in messages)
+    if len(shown) != len(images) or shown != images_of(turns["prompt"]):
+        raise UserInputError(
+            "Not saved: the pictures of this conversation have to go with the row, and they are not here."
+        )
+    if not shown:
+        return {name: _dicts(messages) for name, messages in turns.items()}
+    return {"images": list(images), **{name: _in_parts(messages) for name, messages in turns.items()}}
+
+
+def _in_parts(messages: tuple[Message, ...]) -> list[dict[str, object]]:
+    # Each part has both keys, as a column of one type has them.
+    return [
+        {"role": each.role, "content": [{"type": part["type"], "text": part.get("text")} for part in each.parts()]}
+        for each in messages
+    ]
+
+
+def text_of(content: object) -> str:
+    """The words of a message's content as a column holds it: text, or parts."""
+    if isinstance(content, list):
+        return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
+    return str(content or "")
+
+
+def _dicts(messages: tuple[Message, ...]) -> list[dict[str, object]]:
     return [message.as_dict() for message in messages]
 
 

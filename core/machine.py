@@ -14,7 +14,10 @@ _USABLE = 0.9
 _WRITES_TEXT = ("ForCausalLM", "LMHeadModel")
 # Some of these answer in text alone when asked to, others only translate sequences: loading tells.
 _MAY_WRITE_TEXT = "ForConditionalGeneration"
-_TEXT_TASKS = ("text-generation", "text2text-generation", "summarization", "translation", "question-answering")
+_TEXT_TASKS = (
+    *("text-generation", "text2text-generation", "summarization", "translation", "question-answering"),
+    "image-text-to-text",
+)
 _IMAGE_TASKS = ("text-to-image", "image-to-image", "unconditional-image-generation")
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from core.attached import MOST_IN_MESSAGE, Attached
 from core.chat import ROLES, GenerationSettings, Message, Reply, Usage
 from core.conversation import Turn
 from core.errors import AppError, UserInputError
@@ -23,11 +25,52 @@ ROOT = ""
 _MOST_ID = 64
 # Beyond this a browser rounds whole numbers.
 _MOST_EXACT = 2**53 - 1
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def digest(before: str, message: Message) -> str:
-    """What names a message and everything before it on its branch."""
-    return hashlib.sha256(f"{before}\n{message.role}\n{message.content}".encode("utf-8", "surrogatepass")).hexdigest()
+    """What names a message, its pictures and everything before it on its branch."""
+    seen = "".join(f"\npicture {image.sha256}" for image in message.images)
+    said = f"{before}\n{message.role}\n{message.content}{seen}"
+    return hashlib.sha256(said.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def image_record(image: Attached, secret: str) -> dict[str, Any]:
+    """A reference to a picture as JSON has it. Its seal says that whoever has the record was given it."""
+    return {**asdict(image), "seal": _image_seal(image, secret)}
+
+
+def _images_of(found: object, secret: str, brought: Mapping[str, Attached]) -> tuple[Attached, ...]:
+    """The pictures of a record: those the file itself brought, and those this app sealed. Nobody reads others by a guess."""
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(isinstance(one, Mapping) for one in found):
+        raise UserInputError("its pictures have to be a list of records.")
+    if len(found) > MOST_IN_MESSAGE:
+        raise UserInputError(f"it has {len(found)} pictures; a message has at most {MOST_IN_MESSAGE}.")
+    return tuple(_image_of(one, secret, brought) for one in found)
+
+
+def _image_of(record: Mapping[str, Any], secret: str, brought: Mapping[str, Attached]) -> Attached:
+    name, width, height, seal = (record.get(key) for key in ("sha256", "width", "height", "seal"))
+    if not isinstance(name, str) or not _SHA256.fullmatch(name):
+        raise UserInputError("a picture of it has no SHA-256.")
+    told = brought.get(name)
+    if told is not None and told.sha256 == name:
+        return told
+    if isinstance(width, int) and isinstance(height, int) and isinstance(seal, str):
+        kept = Attached(name, width, height)
+        if hmac.compare_digest(seal.encode(), _image_seal(kept, secret).encode()):
+            return kept
+    if told is not None:
+        # The same pixels in a file that another version of the app wrote.
+        return told
+    raise UserInputError("one of its pictures is not in the file and was not attached here.")
+
+
+def _image_seal(image: Attached, secret: str) -> str:
+    named = f"{image.sha256} {image.width} {image.height}"
+    return hmac.new(secret.encode(), b"picture\0" + named.encode(), hashlib.sha256).hexdigest()
 
 
 def turn_record(turn: Turn, before: str, secret: str) -> dict[str, Any]:
@@ -38,6 +81,8 @@ def turn_record(turn: Turn, before: str, secret: str) -> dict[str, Any]:
         "role": turn.message.role,
         "content": turn.message.content,
     }
+    if turn.message.images:
+        record["images"] = [image_record(image, secret) for image in turn.message.images]
     for name in ("rating_id", "label", "edited"):
         if (value := getattr(turn, name)) is not None:
             record[name] = value
@@ -55,8 +100,11 @@ def turn_record(turn: Turn, before: str, secret: str) -> dict[str, Any]:
     return record
 
 
-def turn_of(record: Mapping[str, Any], before: str, secret: str) -> Turn:
-    """The turn of a record that anybody may have written. Raises `UserInputError` saying what is wrong with it."""
+def turn_of(record: Mapping[str, Any], before: str, secret: str, brought: Mapping[str, Attached] | None = None) -> Turn:
+    """The turn of a record that anybody may have written. Raises `UserInputError` saying what is wrong with it.
+
+    `brought` are the pictures that came with it, by the names it gives them.
+    """
     turn_id, parent, role, content = (record.get(name) for name in ("id", "parent", "role", "content"))
     if role not in ROLES or role == "system":
         raise UserInputError("the role has to be user or assistant.")
@@ -64,6 +112,9 @@ def turn_of(record: Mapping[str, Any], before: str, secret: str) -> Turn:
         raise UserInputError("its content has to be text.")
     if not _is_id(turn_id) or not (parent is None or _is_id(parent)):
         raise UserInputError("its id has to be a short text.")
+    images = _images_of(record.get("images"), secret, brought or {})
+    if images and role != "user":
+        raise UserInputError("only a user's message has pictures.")
     made, seal = record.get("made"), record.get("seal")
     reply = None
     prefilled, context = 0, None
@@ -81,7 +132,7 @@ def turn_of(record: Mapping[str, Any], before: str, secret: str) -> Turn:
     return Turn(
         str(turn_id),
         parent,
-        Message(role, content),
+        Message(role, content, images),
         reply,
         rating_id=rating if _is_id(rating) and isinstance(label, bool) else None,
         label=label if isinstance(label, bool) and _is_id(rating) else None,

@@ -14,8 +14,9 @@ from components.battles import Battle
 from components.errors import shown_to_user
 from components.transcript import LATEX, shown_messages, thumbs
 from core import __version__
+from core.attached import NONE_HERE, AttachedPictures
 from core.candidates import BASE, DEFAULT
-from core.chat import check_messages
+from core.chat import check_messages, images_of
 from core.chat_protocols import ChatRouter
 from core.comparison import field_rows_of, outcomes_of
 from core.conversation import Conversation
@@ -35,6 +36,10 @@ from pages.chat import ChatView
 from pages.shared import Frame, Shared
 
 PINNED, BASE_OF_PINNED = PINNED_NAME, BASE_NAME
+NO_PICTURES = (
+    "Battles are on text alone, and there are pictures in this conversation. Clear it first, or ask under Single answer and "
+    "say which of two answers is better there."
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,9 @@ class BattlePage:
         local_models: tuple[str, ...],
         rubric: Rubric = DEFAULT_RUBRIC,
         gold: Gold = NOTHING,
+        pictures: AttachedPictures = NONE_HERE,
     ) -> None:
+        self.pictures = pictures
         self.router, self.store, self.secret = router, store, secret
         self.local_models, self.rubric, self.gold = local_models, rubric, gold
         self.setup = SetupPage(router, store)
@@ -221,9 +228,14 @@ class BattlePage:
                 bout = reopened(left, self.rubric, height)
             else:
                 shown = gr.Chatbot(
-                    value=shown_messages(conversation), feedback_value=thumbs(conversation), height=height
+                    value=shown_messages(conversation, small=self.pictures.small),
+                    feedback_value=thumbs(conversation),
+                    height=height,
                 )
-                bout = SKIPPED._replace(chatbot=shown, status=self.router.text_checks() if comparing else gr.skip())
+                status = self.router.text_checks() if comparing else gr.skip()
+                if comparing and images_of(turn.message for turn in conversation.path()):
+                    status = f"{NO_PICTURES} {status}"
+                bout = SKIPPED._replace(chatbot=shown, status=status)
                 if left is not None and not (text or "").strip():
                     self.battles.drop(left.id)
                     bout = bout._replace(text=left.question, status="Your last battle was cut off. Its prompt is back.")
@@ -252,6 +264,8 @@ class BattlePage:
                 raise UserInputError("Your reason is not saved yet. Vote first, or empty the box, then compare again.")
             asked = conversation.with_system(system).ask(text)
             check_messages(asked.messages())
+            if images_of(asked.messages()):
+                raise UserInputError(NO_PICTURES)
             setup = self.setup.chosen(chosen)
             found = self.setup.candidates(setup, pinned, limits)
             battle = Battle(

@@ -13,6 +13,7 @@ from components.chat_panels import bar
 from components.errors import shown_to_user
 from components.transcript import LATEX, turn_at
 from core.address import Address
+from core.attached import NONE_HERE, AttachedPictures, Take
 from core.chat import GenerationSettings, check_messages
 from core.chat_protocols import ChatRouter
 from core.conversation import Conversation
@@ -23,6 +24,7 @@ from core.refs import ModelRef, shown
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from core.rubric import Rubric
 from core.template_kwargs import THINKING
+from pages.chat_attach import AttachPage, AttachView
 from pages.chat_judge import Judging
 from pages.chat_keeping import Keeper, told
 from pages.chat_kept import KeptPage, KeptView
@@ -73,6 +75,7 @@ class ChatView:
     template: gr.Textbox
     presets: PresetsView
     kept: KeptView
+    attach: AttachView
 
 
 class Rated(NamedTuple):
@@ -87,7 +90,10 @@ class Rated(NamedTuple):
 
 
 class ChatPage:
-    """The single conversation. `conversations` keeps those of signed-in visitors."""
+    """The single conversation. `conversations` keeps those of signed-in visitors, `pictures` what goes with messages.
+
+    `take` reads pictures that came in a file of a conversation, and not as uploads.
+    """
 
     def __init__(
         self,
@@ -96,16 +102,19 @@ class ChatPage:
         secret: str,
         conversations: ConversationStore | None = None,
         rubric: Rubric = DEFAULT_RUBRIC,
+        pictures: AttachedPictures = NONE_HERE,
+        take: Take | None = None,
     ) -> None:
         self.router = router
         self.store = store
-        keeper = Keeper(conversations, secret)
+        keeper = Keeper(conversations, secret, pictures)
         self.answers = Answers(router, keeper)
         self.runs = self.answers.runs
-        self.judging = Judging(store, secret, self.answers.ratings, rubric)
+        self.judging = Judging(store, secret, self.answers.ratings, rubric, pictures)
+        self.attach = AttachPage(self.answers)
         self.presets = PresetsPage(self.answers)
         self.acts = Acts(self.answers, self.judging, self.presets.ask)
-        self.kept = KeptPage(self.answers, keeper)
+        self.kept = KeptPage(self.answers, keeper, take or pictures.take)
 
     def build(self) -> ChatView:
         """Layout only."""
@@ -142,6 +151,7 @@ class ChatPage:
                 )
                 with gr.Column(visible=True, elem_classes="pg-composer") as single:
                     desk = gr.HTML(bar(Conversation()), elem_id="chat-desk", js_on_load=SCRIPT.read_text("utf-8"))
+                    attach = self.attach.build()
                     text = gr.Textbox(
                         label="Message",
                         show_label=False,
@@ -186,6 +196,7 @@ class ChatPage:
         return ChatView(
             left, mode, single, system, chatbot, text, send, stop, again, clear, status, temperature, top_p,
             max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside, desk, thinking, template, presets, kept,
+            attach,
         )  # fmt: skip
 
     def wire(self, view: ChatView, shared: Shared) -> None:
@@ -194,11 +205,11 @@ class ChatPage:
         settings = [view.temperature, view.top_p, view.max_new_tokens, view.seed]
         given = [
             view.conversation, shared.pinned, view.system, *settings, view.running, shared.visitor, kept.incognito,
-            view.thinking, view.presets.task, view.template,
+            view.thinking, view.presets.task, view.template, view.attach.attached,
         ]  # fmt: skip
         outputs = [
             view.text, view.chatbot, view.conversation, view.running, view.send, view.stop, view.status, view.desk,
-            kept.told, shared.outbox,
+            kept.told, shared.outbox, view.attach.attached,
         ]  # fmt: skip
         # Streams wait for the engine, not for each other; the engine decides who is served when.
         stream = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
@@ -213,6 +224,7 @@ class ChatPage:
             self.acts.act, [view.text, *given], outputs, queue=False, api_visibility="private", show_progress="hidden"
         )
         view.desk.like(self.acts.judge, given, outputs, **quick)
+        self.attach.wire(view.attach, view.conversation, shared)
         kept.shown.submit(self.kept.open, given, outputs, **stream)
         kept.shown.select(self.kept.manage, given, outputs, **quick)
         arranged = [
@@ -249,7 +261,7 @@ class ChatPage:
         with shown_to_user():
             asked = Given(*given)
             self.answers.refuse_while(asked.running)
-            yield from self.answers.answer(asked, asked.asking().ask(text), unsent=text)
+            yield from self.answers.answer(asked, asked.asking().ask(text, asked.attached), unsent=text)
 
     def send_example(self, event: gr.SelectData, *given: Any) -> Iterator[Update]:
         """Answer one of the example messages."""
@@ -274,7 +286,7 @@ class ChatPage:
                 turn = turn_at(asked.conversation, int(index))
                 if turn is None or turn.message.role != "user":
                     raise UserInputError("Only your own messages in this conversation can be edited.")
-                question = replace(asked.asking(), tip=turn.parent).ask(text)
+                question = replace(asked.asking(), tip=turn.parent).ask(text, turn.message.images)
                 asked.settings()
                 check_messages(question.messages())
             except AppError:
@@ -344,7 +356,7 @@ class ChatPage:
             return Update(
                 gr.skip(), gr.Chatbot(value=[], feedback_value=[]), Conversation(system), None,
                 gr.Button(visible=True), gr.Button(visible=False), "", bar(Conversation()),
-                told(op="current", id=None),
+                told(op="current", id=None), attached=(),
             )  # fmt: skip
 
     def rate(self, event: gr.LikeData, conversation: Conversation, visitor: str, incognito: bool = False) -> Rated:

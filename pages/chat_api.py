@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -10,16 +11,18 @@ from components.api import expose
 from components.errors import shown_to_user
 from components.pace import paced
 from core.arguments import check_types
+from core.attached import MOST_IN_MESSAGE, NONE_HERE, Attached, Take
 from core.chat import GenerationSettings, Message, Reply, check_messages, check_settings, messages_from
 from core.chat_protocols import ChatRouter
 from core.errors import UserInputError
+from core.refs import ModelRef
 
 
 class ChatApi:
     """`/chat`: streams text; each yield is the whole text so far."""
 
-    def __init__(self, router: ChatRouter) -> None:
-        self.router = router
+    def __init__(self, router: ChatRouter, take: Take = NONE_HERE.take) -> None:
+        self.router, self.take = router, take
 
     def wire(self) -> None:
         """Register the endpoint; called inside the Blocks."""
@@ -41,6 +44,7 @@ class ChatApi:
         stop: list[str] = [],  # noqa: B006
         details: bool = False,
         template_kwargs: dict[str, Any] = {},  # noqa: B006
+        images: list[str] = [],  # noqa: B006
     ) -> Iterator[str | dict[str, Any]]:
         """Ask a model. Streams the answer; each update is the whole text so far.
 
@@ -63,13 +67,15 @@ class ChatApi:
                 applied, backend, dtype, and usage in tokens and seconds.
             template_kwargs: What the model's chat template reads besides the messages, for example
                 {"enable_thinking": false}. A name it does not read is refused.
+            images: Pictures that go with the message, for a model that reads them: PNG, JPEG, WebP, GIF or BMP files in
+                base64, or as data: URLs. They are not kept. Earlier turns in history are text.
         """
         with shown_to_user():
             check_types(
                 text={"message": message, "model": model, "system": system, "adapter": adapter},
                 whole={"max_new_tokens": max_new_tokens, "seed": seed, "top_k": top_k},
                 number={"temperature": temperature, "top_p": top_p, "repetition_penalty": repetition_penalty},
-                texts={"stop": stop},
+                texts={"stop": stop, "images": images},
                 yes_or_no={"details": details},
             )
             settings = check_settings(
@@ -91,10 +97,12 @@ class ChatApi:
                         "The history begins with a system message already. Leave system empty, or that out."
                     )
                 earlier = (Message("system", system), *earlier)
-            messages = check_messages((*earlier, Message("user", message)))
+            if message.strip() or not images:
+                check_messages((*earlier, Message("user", message)))
             ref = self.router.pin(model)
             if adapter:
                 ref = self.router.find_adapter(ref, adapter)
+            messages = check_messages((*earlier, Message("user", message, self._pictures(images, ref))))
             if not self.router.plan(ref).ready:
                 raise UserInputError(
                     f"{ref.asked} is not on this machine. Choose it in Chat or on its card, which fetch it, then call again."
@@ -115,6 +123,29 @@ class ChatApi:
             finally:
                 # A caller that disconnects cancels at once; after the end this changes nothing.
                 answer.cancel()
+
+    def _pictures(self, images: Sequence[str], ref: ModelRef) -> tuple[Attached, ...]:
+        """The pictures of a call, read like any stranger's, for a model that reads them."""
+        if len(images) > MOST_IN_MESSAGE:
+            raise UserInputError(
+                f"A message takes at most {MOST_IN_MESSAGE} pictures. Send the others in the next one."
+            )
+        if images and ref.host:
+            # Only now it is asked what its model can do; nothing is fetched for it.
+            for _ in self.router.prepare(ref):
+                pass
+        if images and not self.router.capabilities(ref).images:
+            raise UserInputError(f"{ref.asked} reads text only. Leave images out, or name a model that reads pictures.")
+        return tuple(self.take(decoded(image, n), f"picture {n}") for n, image in enumerate(images, 1))
+
+
+def decoded(image: str, number: int) -> bytes:
+    """The file of a picture that a program sent as text."""
+    data = image.partition(",")[2] if image.startswith("data:") else image
+    try:
+        return base64.b64decode("".join(data.split()), validate=True)
+    except ValueError as error:
+        raise UserInputError(f"images, entry {number}: expected a picture in base64, or a data: URL.") from error
 
 
 def told(reply: Reply) -> dict[str, Any]:

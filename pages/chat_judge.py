@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from components.chat_panels import REASONS, Standing, prefer_panel, rating_panel
 from components.ratings import Ratings
+from core.attached import NONE_HERE, AttachedPictures
+from core.chat import Message, images_of
 from core.conversation import Conversation, Preferred, Turn
 from core.errors import UserInputError
 from core.feedback import saved_sentence
@@ -21,8 +24,16 @@ TAKEN_BACK = "Preference taken back."
 class Judging:
     """Saves thumbs and preferences, changes them, and takes them back. Whoever changes one has to be who said it."""
 
-    def __init__(self, store: FeedbackStore, secret: str, ratings: Ratings, rubric: Rubric) -> None:
+    def __init__(
+        self,
+        store: FeedbackStore,
+        secret: str,
+        ratings: Ratings,
+        rubric: Rubric,
+        pictures: AttachedPictures = NONE_HERE,
+    ) -> None:
         self.store, self.secret, self.ratings, self.rubric = store, secret, ratings, rubric
+        self.pictures = pictures
 
     def thumb(
         self,
@@ -52,6 +63,7 @@ class Judging:
         row = rating_of(
             conversation, turn, label, rater, more.reasons, more.comment, standing, scores, self.rubric.version
         )  # fmt: skip
+        row = replace(row, images=self._pngs(row.prompt))
         # The row names the one it supersedes; the store takes that one back in the same transaction.
         self.store.save([row])
         self.ratings.remember(turn.id, row.provenance.id, label)
@@ -100,6 +112,7 @@ class Judging:
         if standing and self._mine(standing.row_id, rater) is None:
             conversation = conversation.preferring(chosen, rejected, None)
         row = preference_of(conversation, chosen, rejected, rater, reasons, comment)
+        row = replace(row, images=self._pngs(row.prompt))
         self.store.save([row])
         self.ratings.prefer(chosen, rejected, Preferred(chosen, rejected, row.provenance.id))
         return self.ratings.applied(conversation), saved_sentence(self.store.status())
@@ -133,6 +146,13 @@ class Judging:
             str(row.columns.get("comment") or ""),
             {str(cell["question"]): str(cell["value"]) for cell in scores} if isinstance(scores, list) else {},
         )
+
+    def _pngs(self, prompt: tuple[Message, ...]) -> tuple[bytes, ...]:
+        """The files of the pictures that were asked about: without them nothing is saved."""
+        try:
+            return tuple(self.pictures.png(image) for image in images_of(prompt))
+        except UserInputError as error:
+            raise UserInputError(f"Not saved: a row without its picture would say something else. {error}") from error
 
     def _mine(self, row_id: str | None, rater: str | None) -> str | None:
         """`row_id` if that row stands and this person said it: a conversation may have come out of somebody's file."""

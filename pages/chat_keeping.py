@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
 
 import gradio as gr
 
 from components.access import OF_ACCOUNT
+from core.attached import NONE_HERE, Attached, AttachedPictures
+from core.chat import images_of
 from core.conversation import Conversation
 from core.conversations import ConversationStore
 from core.errors import ConversationError
@@ -23,8 +28,8 @@ MOST_TOLD = 2_000
 class Keeper:
     """Says what became of a conversation to where it is kept. `store` None: only browsers keep any."""
 
-    def __init__(self, store: ConversationStore | None, secret: str) -> None:
-        self.store, self.secret = store, secret
+    def __init__(self, store: ConversationStore | None, secret: str, pictures: AttachedPictures = NONE_HERE) -> None:
+        self.store, self.secret, self.pictures = store, secret, pictures
         self._told: OrderedDict[tuple[str, str], Conversation] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -49,6 +54,14 @@ class Keeper:
             while len(self._told) > MOST_TOLD:
                 self._told.popitem(last=False)
         change = change_of(conversation, before, self.secret, running)
+        try:
+            told_of = {turn.id for turn in before.turns}
+            new = images_of(turn.message for turn in conversation.turns if turn.id not in told_of)
+            self.pictures.keep(self._holder(visitor), new)
+        except ConversationError as error:
+            self.forget(visitor, conversation.id)
+            gr.Warning(str(error), title="Not kept")
+            return gr.skip()
         if not self.owner(visitor) or self.store is None:
             return told(op="keep", id=change.id, head=change.head, turns=change.turns, count=len(conversation.turns))
         try:
@@ -67,6 +80,21 @@ class Keeper:
             return told(op="mine", current=current)
         heads = [head.as_record() for head in self.store.list(owner, words)]
         return told(op="list", entries=heads, words=words, current=current)
+
+    def deleted(self, pictures: Iterable[Attached], visitor: str) -> None:
+        """A conversation is gone from where it was kept: its pictures go too, but those that are in another one there.
+
+        A browser sends only those that none of its other conversations has.
+        """
+        owner, store = self.owner(visitor), self.store
+        gone = [one for one in pictures if not (owner and store is not None and store.mentions(owner, one.sha256))]
+        if gone and visitor:
+            self.pictures.drop(self._holder(visitor), gone)
+
+    def _holder(self, visitor: str) -> str:
+        """Who keeps pictures, on disk: neither the visitor's id nor the name that stands in rows."""
+        named = f"attached\0{visitor}".encode()
+        return hmac.new(self.secret.encode(), named, hashlib.sha256).hexdigest()
 
     def forget(self, visitor: str, conversation_id: str) -> None:
         """Nothing was told of this one."""

@@ -13,10 +13,21 @@ from uuid import uuid4
 import gradio as gr
 
 from components.errors import shown_to_user
+from core.attached import Take
 from core.conversation import Conversation
 from core.conversations import ConversationStore, title_of
 from core.errors import UserInputError
-from core.transcripts import conversation_of, read_file, to_json, to_markdown, to_preferences, to_rows
+from core.transcripts import (
+    conversation_of,
+    images_in,
+    packed,
+    pictures_of,
+    read_file,
+    to_json,
+    to_markdown,
+    to_preferences,
+    to_rows,
+)
 from pages.chat_keeping import Keeper, told
 from pages.chat_stream import Answers, Given, Update
 from pages.chat_tree import only, values_of
@@ -45,6 +56,11 @@ LIST = (
     'Import</button></div><input type="file" accept=".json,application/json" hidden>'
     '<p class="pg-meta pg-kept-said" role="status"></p></details>'
 )
+NAMED = "Markdown names the pictures; JSON has them in it."
+LEFT_OUT = (
+    "Branches with pictures are left out: lines of text would teach as if there had been none. The dataset has what you "
+    "rated or preferred with its pictures."
+)
 GONE = "The answer that was being written is gone. Regenerate asks again."
 
 
@@ -60,8 +76,8 @@ class KeptView:
 class KeptPage:
     """The list beside the conversation."""
 
-    def __init__(self, answers: Answers, keeper: Keeper) -> None:
-        self.answers, self.keeper = answers, keeper
+    def __init__(self, answers: Answers, keeper: Keeper, take: Take) -> None:
+        self.answers, self.keeper, self.take = answers, keeper, take
 
     def build(self) -> KeptView:
         """Layout only."""
@@ -83,7 +99,7 @@ class KeptPage:
                 return
             self.answers.refuse_while(asked.running)
             if what == "import":
-                found = read_file(str(said.get("text") or ""), self.keeper.secret)
+                found = read_file(str(said.get("text") or ""), self.keeper.secret, self.take)
                 # A conversation of its own: one with the same id may be here and have gone on.
                 yield from self._shown(replace(found, id=str(uuid4())), None, asked)
             else:
@@ -106,8 +122,13 @@ class KeptPage:
             if what == "rename":
                 return self._renamed(asked, which, str(said.get("title") or ""), words, store)
             if what == "delete":
+                # Also of a record that this version could not open.
+                gone = pictures_of(
+                    store.turns_with(owner, which, '"images"') if store is not None else said.get("turns")
+                )
                 if store is not None:
                     store.delete(owner, which)
+                self.keeper.deleted(gone, visitor)
                 self.keeper.forget(visitor, which)
                 told_ = self.keeper.listed(visitor, words)
                 if which != asked.conversation.id:
@@ -183,13 +204,24 @@ class KeptPage:
             raise UserInputError("There is no such export.")
         if not conversation.turns:
             raise UserInputError("There is nothing to export yet. Write a message first.")
+        note = ""
+        pictures: dict[str, str] = {}
+        images = images_in(conversation)
+        if kind == "json" and images:
+            pictures = packed(conversation, self.keeper.secret, self.keeper.pictures.png)
+            if len(pictures) < len(images):
+                note = f"{len(images) - len(pictures)} of {len(images)} pictures are not in the file: no room, or gone."
+        elif images:
+            note = NAMED if kind == "markdown" else LEFT_OUT
         text = {
             "markdown": lambda: to_markdown(conversation),
-            "json": lambda: to_json(conversation, self.keeper.secret),
+            "json": lambda: to_json(conversation, self.keeper.secret, pictures),
             "rows": lambda: to_rows(conversation),
             "preferences": lambda: to_preferences(conversation),
         }[kind]()
         if not text:
+            if images:
+                raise UserInputError(f"There is nothing to export. {LEFT_OUT}")
             raise UserInputError(
                 "No pair was preferred in this conversation yet. Choose Prefer this one under an answer first."
                 if kind == "preferences"
@@ -197,4 +229,4 @@ class KeptPage:
             )
         _, ending, media, _ = EXPORTS[kind]
         name = re.sub(r"[^\w-]+", "-", title_of(conversation).lower()).strip("-")[:50] or "conversation"
-        return told(op="save", name=f"{name}.{ending}", type=media, text=text)
+        return told(op="save", name=f"{name}.{ending}", type=media, text=text, note=note)

@@ -102,7 +102,8 @@ class PresetsPage:
             raise UserInputError("Choose a task first.")
         named = {name: said.get(f"field:{name}") for name in asked.task.fields}
         message = asked.task.message(named)
-        for update in self.answers.answer(asked, asked.asking().ask(message), unsent=message):
+        question = asked.asking().ask(message, asked.attached)
+        for update in self.answers.answer(asked, question, unsent=message):
             # The box was not what was sent: a draft in it stays.
             yield update._replace(text=gr.skip()) if update.text == "" else update
 

@@ -15,7 +15,16 @@ from components.progress import progress_line, queue_line, writing_line
 from components.ratings import Ratings
 from components.runs import Run, Runs
 from components.transcript import shown_messages, thumbs
-from core.chat import Capabilities, GenerationSettings, Message, Reply, check_messages, check_settings
+from core.attached import Attached
+from core.chat import (
+    Capabilities,
+    GenerationSettings,
+    Message,
+    Reply,
+    check_messages,
+    check_settings,
+    refuse_images,
+)
 from core.chat_protocols import ChatRouter
 from core.conversation import Conversation
 from core.errors import AppError, BackendError, UserInputError
@@ -44,6 +53,7 @@ class Given(NamedTuple):
     thinking: str = ""
     task: Preset | None = None
     template: str = ""
+    attached: tuple[Attached, ...] = ()
 
     def settings(self) -> GenerationSettings:
         """The controls as settings, checked."""
@@ -72,6 +82,7 @@ class Update(NamedTuple):
     desk: Any
     keep: Any
     outbox: Any = gr.skip()
+    attached: Any = gr.skip()
 
 
 class Answers:
@@ -80,6 +91,7 @@ class Answers:
     def __init__(self, router: ChatRouter, keeper: Keeper) -> None:
         self.router = router
         self.keeper = keeper
+        self.pictures = keeper.pictures
         self.runs = Runs()
         self.ratings = Ratings()
 
@@ -100,7 +112,10 @@ class Answers:
         if begun:
             messages = (*messages, Message("assistant", begun))
         check_messages(messages)
+        self._refuse_pictures(pinned, messages)
         given_back = gr.skip() if unsent is None else unsent
+        # With the words the pictures go back to where they were.
+        tray = asked.turn(asked.tip).message.images if unsent is not None and asked.tip else gr.skip()
         run = Run(asked=asked, before=given.conversation.tip, begun=begun, turn=turn, context=self._context(pinned))
         self.runs.open(run)
         try:
@@ -113,14 +128,14 @@ class Answers:
             if run.dropped:
                 return
             if run.stopped:
-                yield self.settled(given, given.conversation, given_back, "Stopped.")
+                yield self.settled(given, given.conversation, given_back, "Stopped.")._replace(attached=tray)
                 return
             yield waiting("Waiting for the first word")
             run.follow(self.router.start(pinned, messages, settings))
-            yield from self._to_the_end(given, run, given_back)
+            yield from self._to_the_end(given, run, given_back, tray)
         except Exception:
             if not run.dropped:
-                yield self.settled(given, given.conversation, given_back, "")
+                yield self.settled(given, given.conversation, given_back, "")._replace(attached=tray)
             raise
         finally:
             self.runs.close(run)
@@ -130,7 +145,7 @@ class Answers:
         self.runs.open(run)
         try:
             yield self._asking(given, run.asked, run)
-            yield from self._to_the_end(given._replace(conversation=run.asked), run, gr.skip())
+            yield from self._to_the_end(given._replace(conversation=run.asked), run, gr.skip(), gr.skip())
         except Exception:
             yield self.settled(given, run.asked, gr.skip(), "")
             raise
@@ -142,7 +157,7 @@ class Answers:
         conversation = self.ratings.applied(conversation)
         return Update(
             text,
-            gr.Chatbot(value=shown_messages(conversation), feedback_value=thumbs(conversation)),
+            gr.Chatbot(value=self.shown(conversation), feedback_value=thumbs(conversation)),
             conversation,
             None,
             gr.Button(visible=True),
@@ -151,6 +166,10 @@ class Answers:
             self.bar(conversation, given.pinned) if desk is None else desk,
             self.keeper.change(conversation, given.visitor, incognito=given.incognito),
         )
+
+    def shown(self, conversation: Conversation, partial: str | None = None) -> list[dict[str, Any]]:
+        """The conversation for the Chatbot, its pictures with it."""
+        return shown_messages(conversation, partial, self.pictures.small)
 
     def bar(self, conversation: Conversation, pinned: ModelRef | None) -> str:
         """The steps that are possible now."""
@@ -168,7 +187,13 @@ class Answers:
         if self.runs.get(running) is not None:
             raise UserInputError("An answer is being written. Stop it first, or wait for its end.")
 
-    def _to_the_end(self, given: Given, run: Run, given_back: Any) -> Iterator[Update]:
+    def _refuse_pictures(self, pinned: ModelRef, messages: tuple[Message, ...]) -> None:
+        """Before minutes of loading. What a host can do is found out while it is prepared, and its engine refuses."""
+        can = None if pinned.host else self.abilities(pinned)
+        if can is not None and not can.images:
+            refuse_images(messages, dict(can.why_not).get("images", "This model reads text only."))
+
+    def _to_the_end(self, given: Given, run: Run, given_back: Any, tray: Any) -> Iterator[Update]:
         try:
             reply = yield from self._follow(run)
         except BackendError as error:
@@ -181,7 +206,7 @@ class Answers:
         if run.dropped:
             return
         if reply.finish == "cancelled" and not reply.content:
-            yield self.settled(given, given.conversation, given_back, "Stopped.")
+            yield self.settled(given, given.conversation, given_back, "Stopped.")._replace(attached=tray)
             return
         said = {
             "cancelled": "Stopped.",
@@ -207,16 +232,17 @@ class Answers:
             if delta.finish is None and not run.dropped:
                 if delta.so_far is not None and (now := monotonic()) >= figures_due:
                     status, figures_due = writing_line(delta.so_far, run.context), now + FIGURES_SECONDS
-                yield writing(shown, text, status)
+                yield writing(self.shown(shown, text), status)
                 status = gr.skip()
         return answer.reply()
 
     def _asking(self, given: Given, asked: Conversation, run: Run) -> Update:
         """The screen right after the click. Only here the box is emptied: what is typed from now on is the next message."""
         return Update(
-            "", shown_messages(before_answer(run), run.begun), asked, run.id, gr.Button(visible=False),
+            "", self.shown(before_answer(run), run.begun), asked, run.id, gr.Button(visible=False),
             gr.Button(visible=True, interactive=True), "Waiting for the model", "",
             self.keeper.change(asked, given.visitor, incognito=given.incognito, running=run.id),
+            attached=() if given.attached and asked.tip and asked.turn(asked.tip).message.images == given.attached else gr.skip(),
         )  # fmt: skip
 
     def _context(self, pinned: ModelRef) -> int | None:
@@ -256,10 +282,10 @@ def waiting(status: str) -> Update:
     return Update(skip, skip, skip, skip, skip, skip, status, skip, skip)
 
 
-def writing(asked: Conversation, partial: str, status: Any) -> Update:
+def writing(shown: list[dict[str, Any]], status: Any) -> Update:
     """The screen while words arrive."""
     skip = gr.skip()
-    return Update(skip, shown_messages(asked, partial), skip, skip, skip, skip, status, skip, skip)
+    return Update(skip, shown, skip, skip, skip, skip, status, skip, skip)
 
 
 def seed_of(text: str) -> int | None:

@@ -80,8 +80,9 @@ class Acts:
             begun = str(said.get("begun") or "")
             if not begun:
                 raise UserInputError("Write how the answer begins, or send your message without it.")
-            if text.strip():
-                yield from self.answers.answer(asked, conversation.ask(text), unsent=text, begun=begun)
+            if text.strip() or asked.attached:
+                question = conversation.ask(text, asked.attached)
+                yield from self.answers.answer(asked, question, unsent=text, begun=begun)
             else:
                 yield from self.answers.answer(asked, conversation.back_to_question(), unsent=None, begun=begun)
 
@@ -94,7 +95,9 @@ class Acts:
         gone = [turn for turn in before.path() if turn not in after.path() and turn.message.role == "user"]
         # What was asked comes back into the box, unless something else is being written there.
         back = gone[-1].message.content if what == "undo" and gone and not text.strip() else gr.skip()
-        return self.answers.settled(asked, after, back, "Undone." if what == "undo" else "")
+        update = self.answers.settled(asked, after, back, "Undone." if what == "undo" else "")
+        images = gone[-1].message.images if what == "undo" and gone else ()
+        return update._replace(attached=images) if images and not asked.attached else update
 
     def _panel(self, what: str, said: Mapping[str, Any], asked: Given) -> Update:
         conversation = self.answers.ratings.applied(asked.conversation)

@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from components.errors import shown_to_user
-from components.rows import EMPTY, NONE_OF_MINE, NOT_FOUND, ON_LOAD, outbox_panel, row_cards
+from components.rows import EMPTY, NONE_OF_MINE, NOT_FOUND, ON_LOAD, PREFERENCES, outbox_panel, row_cards
 from core.caller import curates, note
 from core.dataset import COLUMNS
 from core.errors import UserInputError
@@ -28,6 +28,8 @@ KINDS = [
     ("Preferences", "preferences"),
     ("Pictures", "image_preferences"),
     ("Ratings", "ratings"),
+    ("Preferences on pictures", "vision_preferences"),
+    ("Ratings on pictures", "vision_ratings"),
     ("Comparisons", "comparisons"),
 ]
 SURE = "Take all of them back"
@@ -388,7 +390,7 @@ def _count(rows: int) -> str:
 def _answers(row: StoredRow) -> frozenset[str]:
     """The two things a row compares, whichever way round."""
     columns = row.columns
-    names = ("chosen", "rejected") if row.config in ("preferences", "image_preferences") else ("left", "right")
+    names = ("chosen", "rejected") if row.config in PREFERENCES else ("left", "right")
     if columns.get("kind") == "image":
         names = ("left_image", "right_image")
     return frozenset(repr(columns.get(name)) for name in names)

@@ -26,6 +26,7 @@ AskedParts: difference header history people sheet template
 ChatPage: clear controls cost edit regenerate send send_example stop
 ChatApi: chat
 Acts: act ask
+AttachPage: change shown
 KeptPage: manage open
 PresetsPage: arrive choose
 AdapterPage: choose follow hold

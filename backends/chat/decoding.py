@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from backends.chat.detokenise import Detokeniser, StopStrings
@@ -40,9 +40,16 @@ class Sink(Protocol):
 
 
 def decode(
-    loaded: LoadedModel, prompt: Sequence[int], settings: GenerationSettings, sink: Sink, turns: Turns
+    loaded: LoadedModel,
+    prompt: Sequence[int],
+    settings: GenerationSettings,
+    sink: Sink,
+    turns: Turns,
+    pixels: Mapping[str, Any] | None = None,
 ) -> Finish:
     """Answer `prompt` with `settings` (every value filled in), into `sink`; returns how it ended.
+
+    `pixels` is what the model takes beside the tokens, as `vision.encode` gives it.
 
     Raises `BackendError`; the model stays usable. `generate` keeps everything that is particular to an architecture
     (caches, positions, windows); what is ours sits in its two hooks, a logits processor and a stopping criterion.
@@ -53,7 +60,7 @@ def decode(
         try:
             loaded.ready()
             watcher = Watcher(loaded, settings, sink)
-            _generate(loaded, prompt, settings, watcher, turns)
+            _generate(loaded, prompt, settings, watcher, turns, pixels or {})
         except AppError:
             raise
         except Exception as error:
@@ -100,7 +107,12 @@ class Watcher:
 
 
 def _generate(
-    loaded: LoadedModel, prompt: Sequence[int], settings: GenerationSettings, watcher: Watcher, turns: Turns
+    loaded: LoadedModel,
+    prompt: Sequence[int],
+    settings: GenerationSettings,
+    watcher: Watcher,
+    turns: Turns,
+    pixels: Mapping[str, Any],
 ) -> None:
     import torch
     from transformers import StoppingCriteria, StoppingCriteriaList
@@ -124,7 +136,17 @@ def _generate(
         logits_processor=sampler(settings, loaded.model.generation_config, loaded.device),
         stopping_criteria=StoppingCriteriaList([AfterEachToken()]),
         tokenizer=loaded.tokenizer,
+        **{name: _placed(value, loaded) for name, value in pixels.items()},
     )
+
+
+def _placed(value: Any, loaded: LoadedModel) -> Any:
+    """An input where the model is; numbers in its dtype."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return value
+    return value.to(loaded.device, dtype=loaded.model.dtype if value.is_floating_point() else None)
 
 
 def config_of(loaded: LoadedModel, settings: GenerationSettings) -> Any:

@@ -14,6 +14,7 @@ from core.refs import ModelRef
 class LoadedModel:
     """The model, its tokenizer, and how it runs. `lock` guards the tokenizer, which is not safe to share.
 
+    `processor` prepares pictures, where the model reads them; `blind` says why not, where there is more to say than that.
     `switch` is there once the model has had an adapter; it is shared by the base and every adapter on it.
     """
 
@@ -25,6 +26,8 @@ class LoadedModel:
     max_context: int | None
     lock: threading.Lock = field(default_factory=threading.Lock)
     switch: AdapterSwitch | None = None
+    processor: Any = None
+    blind: str = ""
 
     def ready(self) -> None:
         """Let the model compute as this one. First in every turn: whoever had the last one may have used an adapter."""

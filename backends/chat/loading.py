@@ -13,6 +13,7 @@ from typing import Any
 from backends.chat.decoding import out_of_memory
 from backends.chat.loaded import LoadedModel
 from backends.chat.metadata import check_config, max_context_of, read_config
+from backends.chat.vision import load_processor, sees
 from backends.chat.weights import check_published, gpu_arguments, to_int8
 from backends.loading_lock import LOADING, load_alone
 from backends.revision import tensor_headers
@@ -73,7 +74,8 @@ def _load(
 ) -> LoadedModel:
     with LOADING:
         import torch
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
+        from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
         from transformers.utils import logging as its_logging
 
         its_logging.disable_progress_bar()
@@ -85,9 +87,17 @@ def _load(
             "another model."
         ) from error
     check_published(config, str(ref), device)
+    kind = str(config.get("model_type"))
+    known, processor, blind = AutoModelForCausalLM, None, ""
+    if sees(folder, config) and kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        known = AutoModelForImageTextToText
+        processor, blind = load_processor(folder, tokenizer, kind)
+        if processor is not None:
+            # One tokenizer, whether there is a picture or not.
+            tokenizer = processor.tokenizer
     dtype = best_dtype(config, device)
     # A folder on this machine, so transformers looks for no converted weights on the Hub.
-    model = AutoModelForCausalLM.from_pretrained(
+    model = known.from_pretrained(
         folder,
         dtype=getattr(torch, dtype),
         use_safetensors=not pickled,
@@ -101,7 +111,10 @@ def _load(
         model = to_int8(model)
     elif not ref.weights:
         model = model.to(where)
-    return LoadedModel(ref, model.eval(), tokenizer, ref.weights or dtype, where, max_context_of(config))
+    context = max_context_of(config)
+    return LoadedModel(
+        ref, model.eval(), tokenizer, ref.weights or dtype, where, context, processor=processor, blind=blind
+    )
 
 
 def load_adapter(base: LoadedModel, adapter: ModelRef, folder: Path, kept: Collection[ModelRef | None]) -> LoadedModel:

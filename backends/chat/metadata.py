@@ -10,6 +10,7 @@ from typing import Any
 
 from backends import bundled
 from backends.chat.template import names_in, templates_of
+from backends.chat.vision import sees
 from backends.model_files import ModelFiles
 from core.chat import Capabilities, GenerationSettings, check_settings
 from core.errors import NoBackend, UnsafeContentError, UserInputError
@@ -83,6 +84,7 @@ def capabilities_of(folder: Path, name: str) -> Capabilities:
         template_kwargs=tuple(sorted(reads)),
         sampling=sampling,
         sampling_from=source,
+        images=bool(templates) and sees(folder, config),
     )
 
 

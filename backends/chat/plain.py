@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from time import monotonic
+from typing import Any
 
 from backends import bundled
 from backends.chat.adapted import AdapterSwitch
@@ -20,6 +21,7 @@ from backends.chat.work import check_request, going_on, read, refuse_adapter, ru
 from backends.loading_lock import load_alone
 from backends.model_files import ModelFiles
 from backends.registry import Lease, ModelRegistry
+from core.attached import NONE_HERE, Attached
 from core.chat import Capabilities, GenerationSettings, LoadPlan, Message, Progress, WeightsOffer
 from core.errors import Busy, NoBackend, UserInputError
 from core.refs import ModelRef, shown
@@ -47,10 +49,12 @@ class LocalChat:
         orphan_seconds: float,
         free_bytes: Callable[[], int | None] = lambda: None,
         batching: bool = True,
+        png: Callable[[Attached], bytes] = NONE_HERE.png,
     ) -> None:
         """`device` and `name` are asked when they are needed: finding a GPU may load torch.
 
         `free_bytes` bounds the memory of a model's batch. Without `batching` every answer is made alone.
+        `png` gives the file of a picture that goes with a message.
         """
         self._files = files
         self._registry = registry
@@ -60,6 +64,9 @@ class LocalChat:
         self._orphan_seconds = orphan_seconds
         self._free_bytes = free_bytes
         self._batching = batching
+        self._png = png
+        # Models whose files promise eyes, and whose processor could not be loaded when it was tried.
+        self._blind: dict[ModelRef, str] = {}
         self._turns = Turns()
         self._steps = StepThread(self._turns)
         self._alone = threading.BoundedSemaphore(MOST_ALONE)
@@ -73,7 +80,9 @@ class LocalChat:
         """What it can do with a model, from config.json alone."""
         if self._adapters is None:
             refuse_adapter(ref, "here")
-        return capabilities(self._files, ref.published)
+        can = capabilities(self._files, ref.published)
+        blind = self._blind.get(ref.published)
+        return can if blind is None else replace(can, images=False, why_not=(*can.why_not, ("images", blind)))
 
     def held(self, ref: ModelRef, kind: str) -> ModelRef:
         """The model with its weights held as `kind` says, "": as published. Raises `UserInputError` when that is not possible."""
@@ -149,8 +158,8 @@ class LocalChat:
         lease = self._lease(ref)
         try:
             model = lease.model
-            prompt, applied = read(model.loaded, messages, settings)
-            why = _why_alone(model, settings, len(prompt) + applied.max_new_tokens)
+            prompt, pixels, applied = read(model.loaded, messages, settings, self._png)
+            why = _why_alone(model, settings, len(prompt) + applied.max_new_tokens, pixels)
             engine = None if why else model.engine
             answer = BufferedAnswer(
                 ref,
@@ -165,7 +174,7 @@ class LocalChat:
             )
             answer.goes_on_from = going_on(model.loaded, messages)
             if engine is None:
-                self._begin_alone(lease, prompt, answer)
+                self._begin_alone(lease, prompt, answer, pixels)
             else:
                 engine.submit(prompt, answer, lease.release)
         except BaseException:
@@ -197,6 +206,8 @@ class LocalChat:
 
         def loaded() -> Resident:
             model = load(ref, self._files.present(ref.published), device, pickle=self._files.pickle)
+            if model.blind:
+                self._blind[ref.published] = model.blind
             if self._adapters is not None:
                 model = replace(model, switch=AdapterSwitch(model.model))
             if not self._batching:
@@ -230,7 +241,9 @@ class LocalChat:
             raise AssertionError(f"{ref} has no adapter")
         return self._adapters
 
-    def _begin_alone(self, lease: Lease[Resident], prompt: list[int], answer: BufferedAnswer) -> None:
+    def _begin_alone(
+        self, lease: Lease[Resident], prompt: list[int], answer: BufferedAnswer, pixels: Mapping[str, Any]
+    ) -> None:
         if not self._alone.acquire(blocking=False):
             answer.cancel()
             raise Busy(
@@ -238,22 +251,27 @@ class LocalChat:
                 "again in a minute."
             )
         name = f"answer-{answer.id[:8]}"
-        threading.Thread(target=self._run_alone, args=(lease, prompt, answer), name=name, daemon=True).start()
+        work = (lease, prompt, answer, pixels)
+        threading.Thread(target=self._run_alone, args=work, name=name, daemon=True).start()
 
-    def _run_alone(self, lease: Lease[Resident], prompt: list[int], answer: BufferedAnswer) -> None:
+    def _run_alone(
+        self, lease: Lease[Resident], prompt: list[int], answer: BufferedAnswer, pixels: Mapping[str, Any]
+    ) -> None:
         from backends.chat.decoding import decode
 
         try:
-            run(answer, lambda: decode(lease.model.loaded, prompt, answer.settings, answer, self._turns))
+            run(answer, lambda: decode(lease.model.loaded, prompt, answer.settings, answer, self._turns, pixels))
         finally:
             self._alone.release()
             lease.release()
 
 
-def _why_alone(model: Resident, asked: GenerationSettings, tokens: int) -> str:
+def _why_alone(model: Resident, asked: GenerationSettings, tokens: int, pixels: Mapping[str, Any]) -> str:
     """Why a request cannot be one of a batch; "" when it can. A batch rounds otherwise, so it repeats nothing exactly."""
     if model.engine is None:
         return model.why
+    if pixels:
+        return "it looks at a picture"
     if asked.seed is not None:
         return "the seed is fixed"
     if tokens > model.engine.capacity():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypeVar
 
 from backends.chat.template import names_of
 from core.chat import Message
@@ -12,6 +12,7 @@ from core.errors import GenerationFailed, UserInputError
 from core.refs import shown
 from core.template_kwargs import THINKING, TemplateValue
 
+T = TypeVar("T")
 _PROBE = "Is this told to the model?"
 
 
@@ -28,17 +29,17 @@ def encode(
     a template would trim it, or take its reasoning out. `thinking` is the template's own switch, None as it has it, and
     `template_kwargs` what else is set of it. Raises `UserInputError` for what this template does not read.
     """
-    switches = _switches(names_of(tokenizer), thinking, template_kwargs)
+    given = switches(names_of(tokenizer), thinking, template_kwargs)
     if not tokenizer.chat_template:
         return _plain(tokenizer, messages)
     if messages[-1].role == "assistant":
         own = own_tokens(tokenizer, messages)
         if own is not None:
-            return [*_refusing(lambda: _asked(tokenizer, messages[:-1], switches)), *own]
-    return _refusing(lambda: _asked(tokenizer, messages, switches))
+            return [*refusing(lambda: _asked(tokenizer, messages[:-1], given)), *own]
+    return refusing(lambda: _asked(tokenizer, messages, given))
 
 
-def _switches(
+def switches(
     names: frozenset[str], thinking: bool | None, template_kwargs: Sequence[tuple[str, TemplateValue]]
 ) -> dict[str, TemplateValue]:
     """What the template is given besides the messages."""
@@ -91,7 +92,8 @@ def _takes_system(tokenizer: Any, switches: Mapping[str, TemplateValue]) -> bool
         return False
 
 
-def _refusing(made: Callable[[], list[int]]) -> list[int]:
+def refusing(made: Callable[[], T]) -> T:
+    """What `made` makes with a chat template; `GenerationFailed` when the template refuses."""
     from jinja2.exceptions import TemplateError
 
     try:
@@ -106,7 +108,7 @@ def _refusing(made: Callable[[], list[int]]) -> list[int]:
 def folded(messages: Sequence[Message]) -> tuple[Message, ...]:
     """The system prompt put before the first user message, for templates that know no system role."""
     system, first, *rest = messages
-    return (Message(first.role, f"{system.content}\n\n{first.content}"), *rest)
+    return (Message(first.role, f"{system.content}\n\n{first.content}", first.images), *rest)
 
 
 def _templated(tokenizer: Any, messages: Sequence[Message], switches: Mapping[str, TemplateValue]) -> list[int]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from backends.chat.answers import BufferedAnswer
 from backends.chat.loaded import LoadedModel
+from core.attached import NONE_HERE, Attached
 from core.chat import Finish, GenerationSettings, Message, Path, check_messages, check_settings
 from core.errors import AppError, GenerationFailed, NoBackend
 from core.refs import ModelRef
@@ -43,7 +45,7 @@ def request(
 
     Raises `UserInputError` when the prompt is longer than the model reads.
     """
-    prompt, settings = read(loaded, messages, settings)
+    prompt, _, settings = read(loaded, messages, settings)
     answer = BufferedAnswer(
         loaded.ref,
         settings,
@@ -59,18 +61,27 @@ def request(
 
 
 def read(
-    loaded: LoadedModel, messages: Sequence[Message], settings: GenerationSettings
-) -> tuple[list[int], GenerationSettings]:
-    """The prompt's tokens and the settings with every value filled in.
+    loaded: LoadedModel,
+    messages: Sequence[Message],
+    settings: GenerationSettings,
+    png: Callable[[Attached], bytes] = NONE_HERE.png,
+) -> tuple[list[int], dict[str, Any], GenerationSettings]:
+    """The prompt's tokens, what else the model takes where there are pictures, and the settings with every value filled in.
 
-    Raises `UserInputError` when the prompt is longer than the model reads.
+    `png` gives the file of a picture. Raises `UserInputError` when the prompt is longer than the model reads, or has a
+    picture and the model has no eyes.
     """
-    from backends.chat.prompt import encode
+    from backends.chat import prompt, vision
     from backends.chat.sampling import applied
 
+    vision.refuse_blind(loaded, messages)
+    pixels: dict[str, Any] = {}
     with loaded.lock:
-        prompt = encode(loaded.tokenizer, messages, settings.thinking, settings.template_kwargs)
-    return prompt, applied(settings, loaded.model.generation_config, len(prompt), loaded.max_context)
+        if loaded.processor is None:
+            tokens = prompt.encode(loaded.tokenizer, messages, settings.thinking, settings.template_kwargs)
+        else:
+            tokens, pixels = vision.encode(loaded, messages, settings, png)
+    return tokens, pixels, applied(settings, loaded.model.generation_config, len(tokens), loaded.max_context)
 
 
 def going_on(loaded: LoadedModel, messages: Sequence[Message]) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from backends.chat.turns import Turns
 from backends.chat.work import check_request, refuse_adapter, request, run
 from backends.model_files import ModelFiles
 from backends.zerogpu import BATCH_SECONDS, StopFlag
-from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress
+from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress, refuse_images
 from core.chat_protocols import ChatRequest
 from core.errors import AppError, GenerationFailed
 from core.refs import ModelRef
@@ -33,6 +33,7 @@ from core.refs import ModelRef
 log = logging.getLogger(__name__)
 LESS = "fewer new tokens"
 NOT_HERE = "on ZeroGPU"
+NO_PICTURES = f"Pictures are not read {NOT_HERE} in this version."
 # Estimates for half an RTX Pro 6000: what one token costs at least, how fast weights are read for one, and prompts.
 _STEP_SECONDS = 0.025
 _READ_BYTES = 3e11
@@ -194,9 +195,8 @@ class ZeroGpuChat:
         """What it can do with a model, from config.json alone."""
         refuse_adapter(ref, NOT_HERE)
         found = self._known.get(ref) or capabilities(self._files, ref)
-        return replace(
-            found, why_not=(*found.why_not, ("adapters", f"Adapters are not loaded {NOT_HERE} in this version."))
-        )
+        unable = (("adapters", f"Adapters are not loaded {NOT_HERE} in this version."), ("images", NO_PICTURES))
+        return replace(found, images=False, why_not=(*found.why_not, *unable))
 
     def plan(self, ref: ModelRef) -> LoadPlan:
         """What has to be fetched before this model answers."""
@@ -248,6 +248,7 @@ class ZeroGpuChat:
         for ref, messages, settings in requests:
             refuse_adapter(ref, NOT_HERE)
             check_request(messages, settings)
+            refuse_images(messages, NO_PICTURES)
         work: list[tuple[Job, BufferedAnswer, StopFlag]] = []
         for ref, messages, settings in requests:
             placed = _MODELS.placed(ref)

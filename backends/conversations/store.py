@@ -134,6 +134,26 @@ class SqliteConversations:
             done = db.execute("DELETE FROM conversations WHERE owner = ? AND id = ?", (owner, conversation_id))
             return done.rowcount > 0
 
+    def turns_with(self, owner: str, conversation_id: str, text: str) -> Sequence[dict[str, Any]]:
+        """The records of a conversation's turns that have this text in them."""
+        with self._read() as db:
+            found = db.execute(
+                """SELECT record FROM turns t JOIN conversations c ON c.number = t.conversation
+                WHERE c.owner = ? AND c.id = ? AND instr(t.record, ?)""",
+                (owner, conversation_id, text),
+            ).fetchall()
+        return tuple(json.loads(record) for (record,) in found)
+
+    def mentions(self, owner: str, text: str) -> bool:
+        """Whether the record of any turn that is kept has this text."""
+        with self._read() as db:
+            found = db.execute(
+                """SELECT EXISTS (SELECT 1 FROM turns t JOIN conversations c ON c.number = t.conversation
+                WHERE c.owner = ? AND instr(t.record, ?))""",
+                (owner, text),
+            ).fetchone()
+        return bool(found[0])
+
     def latest(self, owner: str) -> str | None:
         """The conversation that was kept last and says that an answer is on its way."""
         if not self._path.exists():

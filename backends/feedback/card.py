@@ -9,7 +9,14 @@ from typing import Any
 from backends.feedback.figures import placed
 from core.dataset import COLUMNS, SCHEMA_VERSION, Config
 
-CONFIGS: tuple[Config, ...] = ("preferences", "ratings", "image_preferences", "comparisons")
+CONFIGS: tuple[Config, ...] = (
+    "preferences",
+    "ratings",
+    "image_preferences",
+    "comparisons",
+    "vision_preferences",
+    "vision_ratings",
+)
 _SHARD = re.compile(r"data/([a-z_]+)/[^/]+\.parquet")
 _FRONT_MATTER = re.compile(r"\A\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 _TAGS = ["preference", "dpo", "human-feedback", "trl"]
@@ -125,10 +132,16 @@ took the place of. Git history still holds earlier states until it is squashed.
 | `ratings` | one answer, rated up or down | `prompt`, `completion`, `label`, `tools` |
 | `image_preferences` | a pair of pictures of which one was preferred | `prompt`, `chosen`, `rejected` |
 | `comparisons` | every comparison, ties and “both bad” too | `kind`, `prompt`, `left`, `right`, `outcome` |
+| `vision_preferences` | as `preferences`, in a conversation with pictures | `images`, `prompt`, `chosen`, `rejected`, `tools` |
+| `vision_ratings` | as `ratings`, in a conversation with pictures | `images`, `prompt`, `completion`, `label`, `tools` |
 
 A config is there once it has rows. `prompt`, `chosen`, `rejected` and `completion` are lists of `{{role, content}}`
 messages; `prompt` ends with the user's turn and begins with the system prompt where there was one. `timings` is what the
 engine measured of an answer, as JSON: seconds to the first token, tokens per second, seconds. Unknown is null.
+
+Where there are pictures, `images` has them in the order of the conversation, and the content of each message is a list
+of parts, `{{type, text}}`, with a part of type `image` where each picture stands. TRL's trainers read that as it is, for a
+vision-language model and with `max_length=None`.
 
 {_usage(where)}
 ## Licence

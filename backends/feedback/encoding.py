@@ -34,8 +34,9 @@ def encode_columns(config: Config, values: Mapping[str, object]) -> tuple[str, d
                 "is not of its type). Remove it and save again; what you entered is still on the screen."
             )
         if isinstance(value, bytes):
-            columns[name] = hashlib.sha256(value).hexdigest()
-            pictures[str(columns[name])] = value
+            columns[name] = _kept(value, pictures)
+        elif kind == "images" and isinstance(value, list):
+            columns[name] = [_kept(each, pictures) for each in value]
     if not columns["id"]:
         raise NotSaved("Not saved. The row has no id.")
     return json.dumps(columns, ensure_ascii=False, sort_keys=True, separators=(",", ":")), pictures
@@ -48,7 +49,15 @@ def decode(config: Config, text: str, picture: Callable[[str], bytes]) -> dict[s
     for name, kind in COLUMNS[config].items():
         if kind == "image" and columns[name] is not None:
             columns[name] = picture(columns[name])
+        elif kind == "images" and columns[name] is not None:
+            columns[name] = [picture(each) for each in columns[name]]
     return columns
+
+
+def _kept(png: bytes, pictures: dict[str, bytes]) -> str:
+    name = hashlib.sha256(png).hexdigest()
+    pictures[name] = png
+    return name
 
 
 def _text(value: object) -> bool:
@@ -79,6 +88,27 @@ def _records(*keys: str) -> Callable[[object], bool]:
     return check
 
 
+def _parts(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(message, dict)
+        and set(message) == {"role", "content"}
+        and _text(message["role"])
+        and isinstance(message["content"], list)
+        and all(
+            isinstance(part, dict)
+            and set(part) == {"type", "text"}
+            and part["type"] in ("image", "text")
+            and (_text(part["text"]) if part["type"] == "text" else part["text"] is None)
+            for part in message["content"]
+        )
+        for message in value
+    )
+
+
+def _png(value: object) -> bool:
+    return isinstance(value, bytes) and value.startswith(_PNG)
+
+
 def _int32(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and -(2**31) <= value < 2**31
 
@@ -92,5 +122,7 @@ _CHECKS: dict[ColumnType, Callable[[object], bool]] = {
     "strings": lambda value: isinstance(value, list) and all(map(_text, value)),
     "messages": _records("role", "content"),
     "scores": _records("question", "side", "value"),
-    "image": lambda value: isinstance(value, bytes) and value.startswith(_PNG),
+    "image": _png,
+    "parts": _parts,
+    "images": lambda value: isinstance(value, list) and bool(value) and all(map(_png, value)),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from core.dataset import COLUMNS
@@ -21,6 +22,15 @@ KEPT = ("id", "created_at", "supersedes", "source", "consent_version", "app_vers
 PICTURES = tuple(
     dict.fromkeys(name for columns in COLUMNS.values() for name, kind in columns.items() if kind == "image")
 )
+SEVERAL = "images"
+"""The column of more than one picture."""
+
+
+def shown_in(columns: Mapping[str, object]) -> list[str]:
+    """The hashes of every picture that a row's text names."""
+    several = columns.get(SEVERAL)
+    found = [columns.get(name) for name in PICTURES] + (several if isinstance(several, list) else [])
+    return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
 def stub(text: str) -> str:
@@ -74,7 +84,7 @@ def _erase_some(db: sqlite3.Connection, destination: int) -> int:
         columns = json.loads(text)
         db.execute("UPDATE rows SET columns = ?, picture_bytes = 0 WHERE seq = ?", (stub(text), seq))
         if picture_bytes:
-            _erase_pictures(db, [columns[name] for name in PICTURES if isinstance(columns.get(name), str)])
+            _erase_pictures(db, shown_in(columns))
         db.execute("UPDATE to_erase SET erased = 1 WHERE row = ?", (seq,))
     return len(found)
 
@@ -85,7 +95,8 @@ def _erase_pictures(db: sqlite3.Connection, hashes: list[str]) -> None:
         # Another row may show the same picture.
         db.execute(
             f"""DELETE FROM pictures WHERE sha256 = ?1
-            AND NOT EXISTS (SELECT 1 FROM rows WHERE picture_bytes > 0 AND ?1 IN ({shown}))""",  # noqa: S608  (column names)
+            AND NOT EXISTS (SELECT 1 FROM rows WHERE picture_bytes > 0 AND (?1 IN ({shown})
+                OR instr(coalesce(json_extract(columns, '$.{SEVERAL}'), ''), ?1)))""",  # noqa: S608  (column names)
             (sha256,),
         )
 

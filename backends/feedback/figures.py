@@ -29,6 +29,8 @@ _SIDES: dict[Config, tuple[str, ...]] = {
     "ratings": ("",),
     "image_preferences": ("chosen_", "rejected_"),
     "comparisons": ("left_", "right_"),
+    "vision_preferences": ("chosen_", "rejected_"),
+    "vision_ratings": ("",),
 }
 Key = TypeVar("Key", str, tuple[str, str, str])
 _SHARED = ("source", "outcome", "consent_version", "rubric_version")

@@ -9,7 +9,7 @@ import logging
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 
-from backends.feedback.erasing import PICTURES, stub
+from backends.feedback.erasing import shown_in, stub
 from backends.feedback.pictures import keep
 from backends.feedback.segments import Record
 
@@ -144,7 +144,7 @@ def still_needed(db: sqlite3.Connection, records: Iterable[Record]) -> tuple[lis
             else:
                 held.append((seq, None))
             columns = json.loads(str(record["columns"]))
-            shown.update(columns[name] for name in PICTURES if isinstance(columns.get(name), str))
+            shown.update(shown_in(columns))
         elif record["kind"] == "name":
             if not db.execute("SELECT 1 FROM reviewers WHERE code = ?", (record["code"],)).fetchone():
                 continue
@@ -154,7 +154,7 @@ def still_needed(db: sqlite3.Connection, records: Iterable[Record]) -> tuple[lis
 
 
 def _pictures(db: sqlite3.Connection, columns: dict[str, object]) -> Iterator[Record]:
-    for sha256 in dict.fromkeys(columns[name] for name in PICTURES if isinstance(columns.get(name), str)):
+    for sha256 in shown_in(columns):
         found = db.execute("SELECT png FROM pictures WHERE sha256 = ?", (sha256,)).fetchone()
         if found is not None:
             yield {"kind": "picture", "sha256": sha256, "png": base64.b64encode(found[0]).decode()}

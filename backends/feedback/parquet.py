@@ -26,6 +26,10 @@ def features(config: Config) -> Any:
             return List({"question": text, "side": text, "value": text})
         if kind == "image":
             return Image()
+        if kind == "images":
+            return List(Image())
+        if kind == "parts":
+            return List({"role": text, "content": List({"type": text, "text": text})})
         return Value("timestamp[us, tz=UTC]" if kind == "timestamp" else kind)
 
     return Features({name: feature(kind) for name, kind in COLUMNS[config].items()})
@@ -76,6 +80,8 @@ def _plain(kind: ColumnType, value: Any) -> object:
         return value.astimezone(UTC).isoformat(timespec="microseconds")
     if kind == "image":
         return value["bytes"]
+    if kind == "images":
+        return [each["bytes"] for each in value]
     return value
 
 
@@ -87,4 +93,6 @@ def as_stored(kind: str, value: object) -> object:
         return datetime.fromisoformat(str(value)).astimezone(UTC)
     if kind == "image":
         return {"bytes": value, "path": None}
+    if kind == "images" and isinstance(value, list):
+        return [{"bytes": each, "path": None} for each in value]
     return value

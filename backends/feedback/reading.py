@@ -16,7 +16,18 @@ from core.identity import code_of
 SEARCHED_ROWS = 20_000
 # What people wrote and whose answer it was; not ids, settings, and roles.
 SEARCHED = (
-    *("content", "prompt", "comment", "rater", "campaign", "model", "chosen_model", "rejected_model", "left_model"),
+    *(
+        "content",
+        "text",
+        "prompt",
+        "comment",
+        "rater",
+        "campaign",
+        "model",
+        "chosen_model",
+        "rejected_model",
+        "left_model",
+    ),
     *("right_model",),
 )
 # CROSS: rows first, newest or by their index, and each row's placement then; the other way round reads them all.

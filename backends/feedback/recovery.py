@@ -210,3 +210,8 @@ def _drop_rows_without_their_pictures(db: sqlite3.Connection) -> None:
             AND NOT EXISTS (SELECT 1 FROM pictures WHERE sha256 = json_extract(columns, '$.' || ?1))""",
             (name,),
         )
+    db.execute(
+        """DELETE FROM rows WHERE config IN ('vision_preferences', 'vision_ratings')
+        AND EXISTS (SELECT 1 FROM json_each(columns, '$.images') AS one
+            WHERE NOT EXISTS (SELECT 1 FROM pictures WHERE sha256 = one.value))"""
+    )

@@ -18,7 +18,7 @@ READ_PICTURES_TOGETHER = 20
 def rows(database: Database, destination: int, config: Config) -> Iterator[StoredRow]:
     """Oldest first; rows saved meanwhile come last. Raises `FeedbackError` when the database cannot be read."""
     after = 0
-    together = READ_PICTURES_TOGETHER if config == "image_preferences" else READ_TOGETHER
+    together = READ_PICTURES_TOGETHER if "image" in config or "vision" in config else READ_TOGETHER
     while True:
         with database.read() as db:
             found = db.execute(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,8 @@ from backends.remote.call import Call
 from backends.remote.engine import RemoteEngine
 from backends.remote.models import ServedModels
 from backends.remote.target import Target
-from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress, goes_on
+from core.attached import NONE_HERE, Attached
+from core.chat import Capabilities, Finish, GenerationSettings, LoadPlan, Message, Progress, goes_on, refuse_images
 from core.errors import NoBackend, QuotaExceeded, UserInputError
 from core.refs import ModelRef
 
@@ -60,12 +62,14 @@ class RemoteChat(RemoteEngine):
         orphan_seconds: float,
         silence_seconds: float = SILENCE_SECONDS,
         patience: tuple[float, ...] = PATIENCE,
+        png: Callable[[Attached], bytes] = NONE_HERE.png,
     ) -> None:
-        """`endpoint` is the Hub, which is asked for a provider's models. Asks no network yet."""
+        """`endpoint` is the Hub, which is asked for a provider's models, `png` gives the file of a picture. Asks no network yet."""
         super().__init__(
             target, ServedModels(target, endpoint, "text-generation"), orphan_seconds, silence_seconds, patience
         )
         self._refuses_usage = False
+        self._png = png
 
     def capabilities(self, ref: ModelRef) -> Capabilities:
         """What is known so far, without asking; `prepare` finds it out."""
@@ -119,6 +123,10 @@ class RemoteChat(RemoteEngine):
                 f"{self.host} does not say that it goes on with an answer that was begun. Ask again instead, with more new "
                 "tokens."
             )
+        found = self._models.known(ref)[1]
+        if found is None or not found.can.get("images"):
+            refuse_images(messages, f"{self.host} has not shown that {ref.repo_id} reads pictures.")
+        asked = [_asked(message, self._png) for message in messages]
         answer = BufferedAnswer(
             ref,
             settings,
@@ -133,7 +141,7 @@ class RemoteChat(RemoteEngine):
         answer.when_over = call.end
         threading.Thread(
             target=run,
-            args=(answer, lambda: self._answer(answer, call, served, messages)),
+            args=(answer, lambda: self._answer(answer, call, served, asked)),
             name=f"remote-{answer.id[:8]}",
             daemon=True,
         ).start()
@@ -161,7 +169,7 @@ class RemoteChat(RemoteEngine):
             return settings
         return replace(settings, seed=secrets.randbelow(_SEEDS) if settings.seed is None else settings.seed)
 
-    def _parameters(self, settings: GenerationSettings, served: Served, asked: list[dict[str, str]]) -> dict[str, Any]:
+    def _parameters(self, settings: GenerationSettings, served: Served, asked: list[dict[str, Any]]) -> dict[str, Any]:
         own = _OWN.get(served.server, {})
         found = self._models.found(served)
         # Stop strings are also looked for here, so a server that takes none, or only some, changes nothing.
@@ -189,14 +197,13 @@ class RemoteChat(RemoteEngine):
             parameters["chat_template_kwargs"] = template
         return {name: value for name, value in parameters.items() if value is not None}
 
-    def _answer(self, answer: BufferedAnswer, call: Call, served: Served, messages: tuple[Message, ...]) -> Finish:
+    def _answer(self, answer: BufferedAnswer, call: Call, served: Served, asked: list[dict[str, Any]]) -> Finish:
         """Ask until something arrives, then read to the end. Runs in the answer's own thread."""
         from backends.remote.connection import Connection, Refused
         from backends.remote.errors import passing, sentence
         from backends.remote.reading import Reading
 
         reading = Reading(answer.settings.stop)
-        asked = [message.as_dict() for message in messages]
         waits = list(self._patience)
         while not answer.cancelled:
             with Connection(self._target, seconds=self._silence) as connection:
@@ -237,7 +244,7 @@ class RemoteChat(RemoteEngine):
         reading: Any,
         answer: BufferedAnswer,
         served: Served,
-        asked: list[dict[str, str]],
+        asked: list[dict[str, Any]],
     ) -> Finish:
         import httpx2
 
@@ -269,6 +276,18 @@ class RemoteChat(RemoteEngine):
         if reading.finish is None and not connection.done:
             raise httpx2.RemoteProtocolError("the stream ended before the answer did")
         return _ended(answer, reading)
+
+
+def _asked(message: Message, png: Callable[[Attached], bytes]) -> dict[str, Any]:
+    """A message in OpenAI's form; its pictures as data URLs, since nobody else's machine can ask this one for a file."""
+    if not message.images:
+        return message.as_dict()
+    urls = (f"data:image/png;base64,{base64.b64encode(png(image)).decode()}" for image in message.images)
+    text = [part for part in message.parts() if part["type"] == "text"]
+    return {
+        "role": message.role,
+        "content": [*({"type": "image_url", "image_url": {"url": url}} for url in urls), *text],
+    }
 
 
 def _ended(answer: BufferedAnswer, reading: Any) -> Finish:

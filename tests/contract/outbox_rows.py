@@ -18,6 +18,7 @@ from backends.feedback.journal import Journal
 from backends.feedback.outbox import Outbox, Pace
 from backends.feedback.segments import Segments
 from backends.feedback.store import SqliteFeedbackStore
+from core.attached import Attached
 from core.chat import Message
 from core.dataset import ComparisonRow, Contender, PreferenceRow, Provenance, RatingRow
 from core.feedback_protocols import DatasetHead, DatasetRepo
@@ -46,6 +47,19 @@ def preference(text: str = "a", **changes: object) -> PreferenceRow:
 def rating(label: bool = True, **changes: object) -> RatingRow:
     """One answer, rated."""
     return RatingRow(provenance(**changes), (Message("user", "Question"),), (Message("assistant", "Answer"),), label)
+
+
+def pictured(*pngs: bytes, **changes: object) -> tuple[PreferenceRow, RatingRow]:
+    """A pair and a rated answer about pictures: one with each message, the last two with the last."""
+    images = tuple(Attached(hashlib.sha256(png).hexdigest(), 8, 8) for png in pngs)
+    earlier = [(Message("user", f"Look {n}", (one,)), Message("assistant", "Yes")) for n, one in enumerate(images[:-2])]
+    prompt = (*(each for pair in earlier for each in pair), Message("user", "And these?", images[-2:]))
+    good, bad = (Message("assistant", "Good"),), (Message("assistant", "Bad"),)
+    about = provenance(**changes)
+    return (
+        PreferenceRow(about, prompt, good, bad, images=pngs),
+        RatingRow(replace(about, id=f"{about.id}-rated"), prompt, good, True, images=pngs),
+    )
 
 
 def comparison(outcome: str = "tie", **changes: object) -> ComparisonRow:

@@ -36,6 +36,8 @@ def full(config: Config) -> dict[str, object]:
         "messages": [{"role": "user", "content": AWKWARD}],
         "scores": [{"question": "clear?", "side": "left", "value": AWKWARD}],
         "image": png((200, 10, 10)),
+        "images": [png((200, 10, 10)), png((1, 2, 3))],
+        "parts": [{"role": "user", "content": [{"type": "image", "text": None}, {"type": "text", "text": AWKWARD}]}],
     }
     return {name: values[kind] for name, kind in COLUMNS[config].items()}
 
@@ -62,6 +64,8 @@ def test_shard_all_null_and_shard_full_load_in_either_order(tmp_path: Path, conf
         if kind == "image":
             assert filled[name].size == (3, 2)
             assert filled[name].getpixel((0, 0)) == (200, 10, 10)
+        elif kind == "images":
+            assert [each.getpixel((0, 0)) for each in filled[name]] == [(200, 10, 10), (1, 2, 3)]
         elif kind == "timestamp":
             assert filled[name] == datetime.fromisoformat(MOMENT)
         else:

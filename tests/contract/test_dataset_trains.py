@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.contract.outbox_rows import full_preference, open_store, preference, rating
+from core.dataset import RatingRow
+from tests.contract.outbox_rows import full_preference, open_store, pictured, preference, rating
 from tests.tiny_models import make_tiny_chat_model
+from tests.tiny_vision import make_tiny_vision_model, picture
 
 
 @pytest.fixture
@@ -47,3 +50,45 @@ def test_card_s_snippet_trains_one_step(
     trainer = ran["trainer"]
     assert trainer.state.global_step == 1
     assert "train_loss" in trainer.state.log_history[-1]
+
+
+@pytest.mark.parametrize(("kind", "config"), [("DPO", "vision_preferences"), ("KTO", "vision_ratings")])
+def test_rows_on_pictures_train_a_vision_language_model_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, config: str
+) -> None:
+    """Pictures in the middle of a conversation stay where they were: the collator fills them into the parts in order."""
+    import torch
+    import trl
+    from datasets import load_dataset
+    from trl import data_utils
+
+    store, delivery = open_store(tmp_path / "data")
+    store.save(list(pictured(picture("red"), picture("blue"), picture("green"))))
+    store.save([replace(row, label=False) if isinstance(row, RatingRow) else row for row in pictured(picture("red"))])
+    delivery.send()
+    store.close()
+    filled = []
+    prepare = data_utils.prepare_multimodal_messages
+
+    def noted(messages: list[dict[str, object]], images: list[object] | None = None) -> list[dict[str, object]]:
+        made = prepare(messages, images)
+        filled.append([sum(part["type"] == "image" for part in message["content"]) for message in made])
+        return made
+
+    module = f"trl.trainer.{kind.lower()}_trainer"
+    monkeypatch.setattr(f"{module}.prepare_multimodal_messages", noted)
+    threads = torch.get_num_threads()
+    trainer = getattr(trl, f"{kind}Trainer")(
+        model=str(make_tiny_vision_model(tmp_path / "model")),
+        args=getattr(trl, f"{kind}Config")(
+            output_dir=str(tmp_path / "out"), use_cpu=True, report_to=[], save_strategy="no", max_steps=1,
+            learning_rate=0.1, per_device_train_batch_size=2, disable_tqdm=True, max_length=None,
+        ),
+        train_dataset=load_dataset(
+            str(tmp_path / "data" / "dataset"), config, split="train", cache_dir=str(tmp_path / "cache")
+        ),
+    )  # fmt: skip
+    trainer.train()
+    torch.set_num_threads(threads)
+    assert trainer.state.global_step == 1 and "train_loss" in trainer.state.log_history[-1]
+    assert [1, 0, 2] in filled and [1] in filled

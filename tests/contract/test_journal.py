@@ -19,7 +19,7 @@ from backends.feedback.hub import HubDatasetRepo
 from core.dataset import ImagePreferenceRow
 from core.errors import FeedbackError, NotSaved
 from core.feedback import RowQuery
-from tests.contract.outbox_rows import dump, ids, open_store, preference, provenance
+from tests.contract.outbox_rows import dump, ids, open_store, pictured, preference, provenance
 from tests.hub_server import HubServer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,10 +55,12 @@ def test_a_new_disk_has_rows_pictures_changes_consents_and_names(tmp_path: Path)
     store.save([preference("one", id="one", rater=rater), preference("two", id="two", rater=rater)])
     store.save([preference("three", id="three", rater=rater, supersedes="one")])
     store.save([pictures("drawn", rater=rater)], taking_back=["two"])
+    store.save(list(pictured(png("green"), png("red"), id="seen", rater=rater)))
     store.close()
 
     again = build_feedback(tmp_path / "new-disk", **given)
-    assert saved_ids(again) == {"three", "drawn"}
+    assert saved_ids(again) == {"three", "drawn", "seen", "seen-rated"}
+    assert again.row("seen").columns["images"] == [png("green"), png("red")]
     assert again.agreed(rater) and again.name_of(rater) == "Ann"
     found = again.row("drawn").columns
     assert (found["chosen"], found["rejected"]) == (png("red"), png("blue"))
@@ -135,9 +137,11 @@ def test_what_is_taken_back_leaves_the_journal_too(tmp_path: Path) -> None:
     store.rename(rater, "Marguerite")
     store.save([preference("a secret", id="gone", rater=rater), preference("stays", id="stays")])
     store.save([pictures("drawn")])
+    store.save(list(pictured(png("green"), id="seen")))
     assert b"a secret" in texts(bucket) and b"Marguerite" in texts(bucket) and b'"picture"' in texts(bucket)
     store.withdraw_all(f"Marguerite ({rater})")
-    store.withdraw("drawn")
+    for row_id in ("drawn", "seen", "seen-rated"):
+        store.withdraw(row_id)
     delivery.send()
     said = texts(bucket)
     assert b"a secret" not in said and b"Marguerite" not in said and b'"picture"' not in said

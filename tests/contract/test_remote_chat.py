@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,6 +14,7 @@ from huggingface_hub.hf_api import InferenceProviderMapping
 from huggingface_hub.inference._providers import PROVIDERS
 from huggingface_hub.inference._providers._common import HARDCODED_MODEL_INFERENCE_MAPPING
 
+from backends.attached import AttachedFiles
 from backends.chat.answers import BufferedAnswer
 from backends.remote.chat import RemoteChat
 from backends.remote.probe import Served
@@ -19,6 +22,7 @@ from backends.remote.target import Target, target_of
 from core.chat import GenerationSettings, Message
 from core.errors import AppError, GenerationFailed, NoBackend, QuotaExceeded, UserInputError
 from core.refs import ModelRef
+from tests.fakes import png
 from tests.openai_server import (
     CUT,
     DONE,
@@ -29,6 +33,7 @@ from tests.openai_server import (
     Status,
     chunk,
     closed_port,
+    same_words,
     serving,
     whole,
 )
@@ -591,3 +596,40 @@ def test_done_is_never_taken_for_a_chunk(server: OpenAiServer) -> None:
     answer = start(server)
     assert heard(answer) == "ab"
     assert answer.reply().finish == "stop"
+
+
+def test_a_picture_goes_to_a_host_that_has_shown_that_it_reads_them(server: OpenAiServer, tmp_path: Path) -> None:
+    pictures = AttachedFiles(tmp_path / "attached")
+    image = pictures.take(png(1))
+    remote = engine(server.url, png=pictures.png)
+    ref = remote.pin(NAME)
+    asked = (Message("system", "Be brief."), Message("user", "What is it?", (image,)))
+    # Not before it was found out: whoever takes a picture and leaves it out would answer about nothing.
+    assert not remote.capabilities(ref).images
+    with pytest.raises(UserInputError, match="has not shown that"):
+        remote.start(ref, asked, GenerationSettings())
+    for _ in remote.prepare(ref):
+        pass
+    assert remote.capabilities(ref).images
+    assert heard(remote.start(ref, asked, GenerationSettings())) == "Hello there"
+    system, user = server.streams()[-1].json["messages"]
+    assert system == {"role": "system", "content": "Be brief."}
+    shown, text = user["content"]
+    assert shown["type"] == "image_url" and text == {"type": "text", "text": "What is it?"}
+    kind, _, data = shown["image_url"]["url"].partition(",")
+    assert kind == "data:image/png;base64" and base64.b64decode(data) == pictures.png(image)
+    # What the server says against it is a sentence.
+    server.always = Status(400, {"error": {"message": "At most 0 image(s) may be provided"}})
+    assert "At most 0 image" in str(failed(remote.start(ref, asked, GenerationSettings())))
+
+
+def test_a_picture_is_never_sent_to_a_host_that_reads_text_alone(server: OpenAiServer, tmp_path: Path) -> None:
+    server.tried = lambda payload: same_words(payload) | {"usage": {"prompt_tokens": 3, "completion_tokens": 1}}
+    pictures = AttachedFiles(tmp_path / "attached")
+    remote = engine(server.url, png=pictures.png)
+    ref = remote.pin(NAME)
+    for _ in remote.prepare(ref):
+        pass
+    with pytest.raises(UserInputError, match="Choose a model that reads pictures"):
+        remote.start(ref, (Message("user", "What?", (pictures.take(png(1)),)),), GenerationSettings())
+    assert server.streams() == []

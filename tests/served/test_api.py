@@ -37,7 +37,7 @@ PARAMETERS = {
     "/model_card": ["repo_id", "revision", "kind", "split"],
     "/chat": [
         "message", "history", "model", "system", "max_new_tokens", "temperature", "top_p", "seed", "adapter", "top_k",
-        "repetition_penalty", "stop", "details", "template_kwargs",
+        "repetition_penalty", "stop", "details", "template_kwargs", "images",
     ],
     "/submit_preference": [
         "prompt", "chosen", "rejected", "chosen_model", "rejected_model", "reasons", "comment", "rater", "id",

@@ -14,7 +14,7 @@ from backends.feedback.encoding import encode
 from core.chat import Message
 from core.dataset import ComparisonRow, Contender, ImagePreferenceRow, PreferenceRow
 from core.errors import HubUnreachable
-from tests.contract.outbox_rows import TakesAll, open_store, preference, provenance
+from tests.contract.outbox_rows import TakesAll, open_store, pictured, preference, provenance
 from tests.fakes import png
 
 MINE = "r-0123456789abcdef"
@@ -91,6 +91,23 @@ def test_the_stub_says_that_there_was_a_row_and_nothing_of_it(tmp_path: Path) ->
     with pytest.raises(Exception, match="taken back"):
         store.save([compared])
     assert store.status().saved == 0 and store.votes().contenders() == {} and store.votes().raters() == {}
+    store.close()
+
+
+def test_pictures_of_a_conversation_go_with_the_last_row_that_shows_them(tmp_path: Path) -> None:
+    store, delivery = open_store(tmp_path)
+    only, both = png(1), png(2)
+    store.save(list(pictured(only, both, id="first")))
+    store.save(list(pictured(both, id="second")))
+    store.withdraw("first")
+    delivery.send()
+    assert store.row("first-rated").columns["images"] == [only, both]
+    store.withdraw("first-rated")
+    delivery.send()
+    with sqlite3.connect(tmp_path / "feedback.sqlite") as db:
+        assert [left for (left,) in db.execute("SELECT png FROM pictures")] == [both]
+    db.close()
+    assert store.row("second").columns["images"] == [both]
     store.close()
 
 

@@ -18,7 +18,7 @@ from backends.feedback.database import Database
 from backends.feedback.sqlite_pages import records
 from core.dataset import ImagePreferenceRow
 from core.errors import FeedbackError
-from tests.contract.outbox_rows import comparison, full_preference, open_store, preference, provenance, rating
+from tests.contract.outbox_rows import comparison, full_preference, open_store, pictured, preference, provenance, rating
 from tests.fakes import png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,6 +153,20 @@ def test_a_row_whose_picture_is_damaged_goes_with_it(tmp_path: Path) -> None:
     store, _ = open_store(tmp_path)
     assert [row.id for row in store.newest(1000)] == [one for one in current if one != "picture"]
     assert "1 could not be read" in store.status().warnings[0]
+
+
+def test_a_row_on_pictures_goes_with_any_of_them(tmp_path: Path) -> None:
+    store, _ = open_store(tmp_path)
+    store.save(list(pictured(big_png(1), big_png(2), id="lost")))
+    store.save(list(pictured(big_png(2), id="whole")))
+    store.close()
+    path = tmp_path / "feedback.sqlite"
+    overwrite(path, path.read_bytes().index(big_png(1)[6000:6100]), 64)
+    overwrite(path, 0, 100)
+    store, _ = open_store(tmp_path)
+    assert [row.id for row in store.newest(1000)] == ["whole-rated", "whole"]
+    assert store.newest(1000)[0].columns["images"] == [big_png(2)]
+    store.close()
 
 
 def test_a_file_cut_short_gives_what_is_left_of_it(tmp_path: Path) -> None:

@@ -273,6 +273,7 @@ class TestMachine:
             ({"params": None}, None, "size is not stated"),
             ({"architecture": "T5ForConditionalGeneration", "task": "summarization"}, None, "only loading it tells"),
             ({"architecture": None, "task": "summarization"}, None, "architecture is not stated"),
+            ({"architecture": "LlavaForConditionalGeneration", "task": "image-text-to-text"}, None, "only loading it tells"),
             ({"library": "diffusers", "task": "text-to-image", "architecture": None}, True, None),
             ({"library": "keras", "task": "text-to-image", "architecture": None}, False, "keras images"),
         ],
