@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import pytest
@@ -15,7 +14,7 @@ from gradio_client import Client
 from gradio_client.exceptions import AppError
 
 from components.access import Access
-from core.limits import WITHOUT, Limit
+from core.limits import ATTEMPTS, WITHOUT, Limit
 from core.origins import read_proxies
 from tests.accounts import access, csrf_in
 from tests.fakes import FakeStore, services
@@ -30,7 +29,8 @@ STORE = FakeStore()
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory: pytest.TempPathFactory) -> Access:
     roles = "peggy=admin; @acme=curator; @acme-reviewers=reviewer; signed-in=visitor; anonymous=nobody"
-    return access(tmp_path_factory.mktemp("access"), roles, proxies=read_proxies(SETTING))
+    limits = replace(WITHOUT, upload=Limit(1, 100))
+    return access(tmp_path_factory.mktemp("access"), roles, limits, proxies=read_proxies(SETTING))
 
 
 @pytest.fixture(scope="module")
@@ -121,21 +121,25 @@ def test_a_row_stands_under_the_user_the_proxy_names(url: str, rules: Access) ->
         assert own.get("account/me").json()["user"] == "rita"
 
 
-def test_limits_count_whom_the_proxy_saw(tmp_path: Path) -> None:
-    limits = replace(WITHOUT, requests=Limit(2, 1000))
-    rules = access(tmp_path, limits=limits, proxies=read_proxies(SETTING))
-    with served(replace(services(), access=rules), tmp_path) as url:
+def test_limits_count_whom_the_proxy_names(url: str) -> None:
+    def upload(user: str) -> int:
+        with browser(url, PROXY, X_Forwarded_User=user) as proxied:
+            return proxied.post("gradio_api/upload", files={"files": b"x" * 600_000}).status_code
 
-        def ask(**headers: str) -> str:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            try:
-                Client(url, verbose=False, headers=named).predict(api_name="/feedback_status")
-            except AppError as error:
-                return str(error)
-            return ""
+    assert [upload("ulla"), upload("ulla"), upload("ulf")] == [200, 429, 200]
 
-        for come_from in ({"X_Forwarded_User": "rob"}, {"X_Forwarded_For": "203.0.113.5"}):
-            assert [bool(ask(**come_from)) for _ in range(3)] == [False, False, True]
+
+def test_wrong_passwords_count_for_the_address_the_proxy_saw(url: str) -> None:
+    with browser(url, PROXY) as proxied:
+        token = csrf_in(proxied.get("sign-in").text)
+
+        def tries(forwarded: str, times: int) -> str:
+            form = {"csrf": token, "user": "vic", "password": "wrong"}
+            headers = {"X-Forwarded-For": forwarded}
+            return [proxied.post("sign-in", data=form, headers=headers).text for _ in range(times)][-1]
+
+        assert "do not belong together" in tries("203.0.113.5", ATTEMPTS)
+        assert "Too many wrong passwords" in tries("203.0.113.5", 1)
         # What stands to the left of the address that the proxy saw is a claim.
-        assert "2 requests" in ask(X_Forwarded_For="198.51.100.1, 203.0.113.5")
-        assert ask(X_Forwarded_For="203.0.113.6") == ""
+        assert "Too many wrong passwords" in tries("198.51.100.1, 203.0.113.5", 1)
+        assert "do not belong together" in tries("203.0.113.6", 1)
