@@ -12,6 +12,11 @@ from core.weights import weights_format
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
+# What is said of a model whose weights only the operator's override lets in.
+PICKLED = (
+    "Its weights are pickle files, which can run code when they are loaded. The operator allows them "
+    "(PROVING_ALLOW_PICKLE)."
+)
 PICKLE_WHOLE = "pytorch_model.bin"
 PICKLE_INDEX = "pytorch_model.bin.index.json"
 PICKLE_SHARD = re.compile(r"pytorch_model-(\d{5})-of-(\d{5})\.bin")

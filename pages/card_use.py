@@ -12,8 +12,10 @@ from components.errors import shown_to_user
 from components.numbers import bytes_of
 from components.progress import progress_line
 from core.address import Address
+from core.caller import note
 from core.chat_protocols import ChatRouter
 from core.errors import AppError, UserInputError
+from core.files import PICKLED
 from core.hub_protocols import HubCatalog
 from core.image_protocols import ImageRouter
 from core.refs import ModelRef
@@ -42,6 +44,10 @@ class UseModel:
                 yield failed, gr.Button(interactive=True), skip, skip, skip, skip
                 return
             draws = engine is self.images
+            # Here and not in the table of roles: what was refused, or did not arrive, was not pinned.
+            note("pinned", str(shown))
+            if not draws and PICKLED in self.router.capabilities(shown).notes:
+                note("overrode a finding", f"{shown}: its weights are pickle")
             tab = "images" if draws else "chat"
             said = "Images are drawn" if draws else "The chat answers"
             yield (

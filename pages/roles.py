@@ -22,6 +22,7 @@ MachinePage: plan show
 CardPage: fold fold_open look_further open show
 CardApi: model_card
 RepoPages: paper rows
+UseModel: use
 AskedParts: difference header history people sheet template
 ChatPage: clear controls cost edit regenerate send send_example stop
 ChatApi: chat
@@ -71,7 +72,6 @@ FeedbackPage: act
 
 # What others will ask about. The numbers are the inputs that the audit log names.
 AUDITED: dict[str, Rule] = {
-    "UseModel.use": Rule(Role.VISITOR, "pinned", (0,)),
     "AdapterPage.fetch": Rule(Role.CURATOR, "fetched an adapter", (0, 1)),
     "AdaptersPanel.add": Rule(Role.CURATOR, "fetched an adapter", (0, 1)),
     "ExportPage.export": Rule(Role.CURATOR, "exported", (0, 1)),

@@ -14,7 +14,7 @@ from backends.chat.vision import sees
 from backends.model_files import ModelFiles
 from core.chat import Capabilities, GenerationSettings, check_settings
 from core.errors import NoBackend, UnsafeContentError, UserInputError
-from core.files import pickle_files, weight_files
+from core.files import PICKLED, pickle_files, weight_files
 from core.refs import ModelRef, shown
 from core.template_kwargs import THINKING
 
@@ -67,10 +67,7 @@ def capabilities_of(folder: Path, name: str) -> Capabilities:
         notes.append("The repository brings code of its own. It is not run; transformers' own implementation is used.")
     names = [path.name for path in folder.iterdir()]
     if pickle_files(names) and not weight_files(names):
-        notes.append(
-            "Its weights are pickle files, which can run code when they are loaded. The operator allows them "
-            "(PROVING_ALLOW_PICKLE)."
-        )
+        notes.append(PICKLED)
     templates = templates_of(folder)
     if not templates:
         notes.append("This model has no chat template: it continues your text instead of answering it.")

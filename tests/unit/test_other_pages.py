@@ -12,12 +12,15 @@ import pytest
 from components.progress import progress_line
 from components.rows import marked_difference, outbox_panel, row_cards
 from core.address import Address
+from core.caller import called_by
 from core.catalog import FileEntry
 from core.chat import Progress
 from core.conversation import Conversation
 from core.dataset import PreferenceRow
 from core.errors import DownloadFailed, NoBackend, NotSaved
 from core.feedback import FeedbackStatus
+from core.files import PICKLED
+from core.roles import OPEN
 from pages.capture import CapturePage
 from pages.card import CardPage, Shown
 from pages.chat import ChatPage
@@ -74,7 +77,9 @@ def test_use_says_the_size_before_and_the_bytes_while_it_downloads() -> None:
     assert isinstance(card, Shown)
     assert card.use.value == "Download 5 MB and use"
     assert "3 files, 5 MB" in card.progress
-    updates = list(page.used.use(REF))
+    with called_by(OPEN) as noted:
+        updates = list(page.used.use(REF))
+    assert noted == [("pinned", str(REF))]
     assert "2.5 MB of 5 MB" in updates[0][0]
     assert updates[-1][2] == REF
     assert updates[-1][4].selected == "chat"
@@ -105,7 +110,9 @@ def test_a_failed_download_leaves_the_button_and_a_sentence() -> None:
             yield Progress("download", 10, 100, "bytes")
             raise DownloadFailed("The disk is full: 5 MB are needed, 1 MB is free. Free some space and try again.")
 
-    *_, last = list(card_page(Full()).used.use(REF))
+    with called_by(OPEN) as noted:
+        *_, last = list(card_page(Full()).used.use(REF))
+    assert noted == [], "what did not arrive is not pinned, and the audit log does not say so"
     assert "The disk is full" in last[0]
     assert last[1].interactive is True
     assert "ready" not in progress_line(Progress("load")).lower()
@@ -219,3 +226,13 @@ def test_a_card_that_was_overtaken_stops_filling_in_and_says_nothing_at_the_end(
     *_, newer = list(page.show(Address("card", REF.repo_id), VISIT))
     assert newer.shown == REF
     assert [step.shown for step in slow] == [gr.skip()]
+
+
+def test_a_model_that_only_the_operators_override_lets_in_is_written_down_as_that() -> None:
+    class Pickled(FakeRouter):
+        def capabilities(self, ref: Any) -> Any:
+            return replace(super().capabilities(ref), notes=(PICKLED,))
+
+    with called_by(OPEN) as noted:
+        list(card_page(Pickled()).used.use(REF))
+    assert noted == [("pinned", str(REF)), ("overrode a finding", f"{REF}: its weights are pickle")]
