@@ -68,7 +68,8 @@ from components.metered import metered_chat, metered_images, metered_take
 from components.own_client import let_through
 from components.policy import WithPolicy
 from components.theme import CARD_STYLESHEET, CHAT_STYLESHEET, STYLESHEET, head, theme
-from components.triggers import part
+from components.triggers import part, unmark
+from components.visits import lighten
 from components.who import who
 from core.address import IMAGE_MODES, Address
 from core.audit import CHANGED_SETTING, Entry, changed_settings
@@ -428,8 +429,8 @@ def build(services: Services) -> gr.Blocks:
                 grid.wire(grid_view, images_view, shared)
                 gallery.wire(gallery_view, images_view, shared)
         consent.wire(consent_view, shared, demo)
-        feedback.wire(feedback_view, shared, feedback_tab, demo)
-        capture.wire(capture_view, chat_view, shared, feedback_tab, demo)
+        feedback.wire(feedback_view, shared, feedback_tab)
+        capture.wire(capture_view, chat_view, shared, feedback_tab)
         FeedbackApi(router, store).wire()
         if evidence and evidence_view:
             evidence.wire(evidence_view)
@@ -439,6 +440,7 @@ def build(services: Services) -> gr.Blocks:
     demo.queue(max_size=int(most_waiting) if most_waiting < 10_000 else 200, default_concurrency_limit=8)
     calm(demo)
     part(demo)
+    unmark(demo)
     guard(demo, RULES, access, shared.visitor)
     return demo
 
@@ -487,6 +489,7 @@ def launch(
         },
     )
     let_through(demo, access)
+    lighten(demo)
     if block:
         demo.block_thread()
     return launched

@@ -10,12 +10,14 @@ from statistics import median
 from typing import Any
 
 from benchmarks.processes import Served, first_byte, serving
+from components.transcript import shown_messages
+from core.transcripts import read_file
 
 TURNS, BRANCHES = 200, 50
 WORDS = "The parcel left our warehouse on Monday and the carrier says that it will arrive within three working days. "
 VISITORS = 100
 RUNS = 9
-# A row takes two calls of the page: what is measured is from the click to the last change of the screen.
+# What is measured is from the click to the last change of the screen, when every message that is shown has its buttons.
 OPENED = "() => document.querySelectorAll('#chatbot .pg-figures [data-copy]').length"
 
 
@@ -37,6 +39,11 @@ def long_conversation() -> str:
     return json.dumps({"format": "proving-ground/conversation", "turns": turns, "tip": parent})
 
 
+def on_screen() -> int:
+    """How many of the answers are on the screen when it has been opened; the earlier ones come when they are asked for."""
+    return len(shown_messages(read_file(long_conversation(), ""))) // 2
+
+
 def in_browser(served: Served, folder: Path) -> tuple[list[float], list[float]]:
     """Seconds to open the conversation, and to switch a sibling in it, each until the page has been painted."""
     from playwright.sync_api import sync_playwright
@@ -46,6 +53,9 @@ def in_browser(served: Served, folder: Path) -> tuple[list[float], list[float]]:
     file = folder / "long.json"
     file.write_text(long_conversation(), encoding="utf-8")
     opened, switched = [], []
+    there_are = (
+        f"({OPENED})() === {on_screen()} && document.querySelector('#chatbot').textContent.includes('Answer 99')"
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--disable-gpu"])
         for _ in range(3):
@@ -53,11 +63,11 @@ def in_browser(served: Served, folder: Path) -> tuple[list[float], list[float]]:
             page.goto(f"{served.url}?tab=chat")
             page.wait_for_selector("#chip summary")
             page.locator('.pg-kept input[type="file"]').set_input_files(file)
-            page.wait_for_function(f"({OPENED})() === {TURNS // 2}", timeout=60_000)
+            page.wait_for_function(there_are, timeout=60_000)
             page.locator(".pg-kept > summary").click()
             page.get_by_role("button", name="Clear", exact=True).last.click()
             page.wait_for_function(f"({OPENED})() === 0")
-            opened.append(timed(page, ".pg-kept-open", f"({OPENED})() === {TURNS // 2}"))
+            opened.append(timed(page, ".pg-kept-open", there_are))
             for number in range(RUNS):
                 there = number % 2 == 0
                 button = "Previous answer" if there else "Next answer"
@@ -136,7 +146,7 @@ def run() -> list[tuple[str, str, str]]:
         (
             f"Opening a conversation of {TURNS} turns with {BRANCHES} branches",
             f"{median(opened) * 1000:.0f} ms",
-            "from the click to the frame that shows all of it; at most 300 ms",
+            f"from the click to the frame that shows its newest {2 * on_screen()} messages; at most 300 ms",
         ),
         ("Switching a sibling in it", f"{median(switched) * 1000:.0f} ms", "as above; at most 100 ms"),
         ("Memory for each idle visitor", f"{each:.2f} MB", f"{VISITORS} visitors after one answer each; at most 1 MB"),

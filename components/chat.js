@@ -16,16 +16,19 @@ const fields = (form) => {
   });
   return found;
 };
-let spot = null, until = 0;
+let spot = null, until = 0, below = null;
+const log = () => document.querySelector("#chatbot [role=log]");
 const press = (button) => {
   const values = {...fields(button.closest("form")), ...JSON.parse(button.dataset.chat)};
   spot = button.dataset.spot || null;
   until = Date.now() + 3000;
+  // Earlier messages come above what is being read, which stays where it is: so far from the end.
+  below = values.act === "earlier" && log() ? log().scrollHeight - log().scrollTop : null;
   trigger(asks.has(values.act) ? "submit" : judges.has(values.act) || values.prefer ? "like" : "select", values);
 };
 window.provingChat = (event) => {
   const button = event.target.closest("[data-chat]");
-  if (!button || button.disabled || !(button.closest("#chatbot") || element.contains(button))) return;
+  if (!button || button.disabled || !(button.closest("#chatbot, #chat-earlier") || element.contains(button))) return;
   event.preventDefault();
   press(button);
 };
@@ -43,14 +46,16 @@ if (!window.provingChatHeard) {
   });
   // The keyboard stays where it was: messages are made anew with every change.
   new MutationObserver(() => {
+    if (below !== null && Date.now() < until && log()) log().scrollTop = log().scrollHeight - below;
     const free = !document.activeElement || document.activeElement === document.body;
     if (!spot || !free || Date.now() > until) return;
-    const next = [...document.querySelectorAll("#chatbot [data-spot], #chat-desk [data-spot]")];
+    const next = [...document.querySelectorAll("#chatbot [data-spot], #chat-earlier [data-spot], #chat-desk [data-spot]")];
     const same = next.find((button) => button.dataset.spot === spot && !button.disabled)
       || next.find((button) => button.dataset.spot.split(":").slice(0, 2).join(":") === spot.split(":").slice(0, 2).join(":") && !button.disabled);
     if (same) same.focus({preventScroll: true});
   }).observe(document.body, {childList: true, subtree: true});
   document.addEventListener("pointerdown", (event) => { if (!event.target.closest("[data-chat]")) spot = null; });
+  for (const moves of ["wheel", "pointerdown", "keydown"]) document.addEventListener(moves, () => { below = null; }, {capture: true, passive: true});
 }
 const opened = () => {
   for (const area of element.querySelectorAll("textarea[data-text]")) {

@@ -90,8 +90,11 @@ const heard = {
     if (kept.head.named && !head.named) { head.title = kept.head.title; head.named = true; }
     const places = new Map(kept.turns.map((turn, at) => [turn.id, at]));
     for (const turn of turns) if (places.has(turn.id)) kept.turns[places.get(turn.id)] = turn; else kept.turns.push(turn);
-    // Whoever cleared this browser's storage meanwhile is told everything again.
-    if (write(id, {head, turns: kept.turns}) && kept.turns.length < count) trigger("select", {act: "retell"});
+    // Whoever cleared this browser's storage meanwhile, or was not told because another tab was, is told everything again.
+    // Until then a reload has to find the answer where it was written: its run stays on record.
+    const lacks = kept.turns.length < count;
+    if (lacks && !head.running) head.running = kept.head.running;
+    if (write(id, {head, turns: kept.turns}) && lacks) trigger("select", {act: "retell"});
     current(id); render();
   },
   list: (told) => { mine = false; entries = told.entries; if (told.current) current(told.current); render(); },

@@ -30,21 +30,37 @@ NOT_FOUND = "<b>No row fits.</b><p>Search for less, or show all rows.</p>"
 NONE_OF_MINE = (
     "<b>You have not said anything yet.</b><p>Compare two answers blind in Chat, or capture a preference here.</p>"
 )
-# One listener on the component's own element: cards come and go. What cannot be undone asks once more, in its place.
+# One listener on the component's own element: cards come and go. What cannot be undone asks once more, in its place, and
+# goes on asking when the cards are made anew meanwhile: somebody else's row must not take the question away.
 ON_LOAD = """
+let asked = null;
+const ask = (button) => {
+  asked = {row: button.dataset.row, to: button.dataset.to};
+  button.dataset.asked = '1';
+  const before = button.textContent;
+  button.textContent = button.dataset.sure;
+  button.addEventListener('blur', () => setTimeout(() => {
+    if (!button.isConnected) return;
+    button.dataset.asked = '';
+    button.textContent = before;
+    asked = null;
+  }), {once: true});
+  button.focus({preventScroll: true});
+};
 element.addEventListener('click', (e) => {
   const button = e.target.closest('button[data-row]');
   if (!button) return;
-  if (button.dataset.sure && button.dataset.asked !== '1') {
-    button.dataset.asked = '1';
-    button.dataset.before = button.textContent;
-    button.textContent = button.dataset.sure;
-    button.addEventListener('blur', () => { button.dataset.asked = ''; button.textContent = button.dataset.before; }, {once: true});
-    button.focus();
-    return;
-  }
+  if (button.dataset.sure && button.dataset.asked !== '1') return ask(button);
+  asked = null;
   trigger('select', {row: button.dataset.row, to: button.dataset.to});
 });
+watch('value', () => setTimeout(() => {
+  if (!asked) return;
+  const same = [...element.querySelectorAll('button[data-sure]')].find(
+    (button) => button.dataset.row === asked.row && button.dataset.to === asked.to);
+  if (!same) asked = null;
+  else if (same.dataset.asked !== '1') ask(same);
+}));
 """
 WORDS = re.compile(r"\s+|[^\s]+")
 

@@ -1,8 +1,13 @@
-"""Conversations as the Chatbot shows them. The Chatbot is a view; the `Conversation` is the record."""
+"""Conversations as the Chatbot shows them. The Chatbot is a view; the `Conversation` is the record.
+
+A long conversation is shown from one of its later questions on, the earlier ones when they are asked for: every message
+on the screen costs the browser milliseconds with every change.
+"""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from html import escape
 from typing import Any
 
@@ -19,6 +24,8 @@ LATEX = [
     {"left": "\\[", "right": "\\]", "display": True},
     {"left": "\\(", "right": "\\)", "display": False},
 ]
+QUESTIONS = 8
+"""Of a long conversation at least so many questions with their answers are shown, and fewer than twice as many."""
 
 
 def text_message(role: str, text: str) -> dict[str, Any]:
@@ -37,12 +44,13 @@ def answer_message(text: str) -> dict[str, Any]:
 def shown_messages(
     conversation: Conversation, partial: str | None = None, small: Small = no_small
 ) -> list[dict[str, Any]]:
-    """The current path as Chatbot messages, figures under each finished answer, then the answer being written.
+    """The shown part of the path as Chatbot messages, figures under each answer, then the answer being written.
 
     `small` gives a small copy of a picture, as a `data:` URI.
     """
     messages: list[dict[str, Any]] = []
-    for turn, place in zip(conversation.path(), conversation.places(), strict=True):
+    first = first_shown(conversation)
+    for turn, place in zip(conversation.path()[first:], conversation.places()[first:], strict=True):
         if turn.message.role == "user":
             messages.append(text_message("user", turn.message.content))
             if turn.message.images:
@@ -60,8 +68,42 @@ def shown_messages(
 
 def turn_at(conversation: Conversation, index: int) -> Turn | None:
     """The turn behind the Chatbot message at `index`; None when the click came from an older view."""
-    path = conversation.path()
+    path = conversation.path()[first_shown(conversation) :]
     return path[index] if 0 <= index < len(path) else None
+
+
+def first_shown(conversation: Conversation) -> int:
+    """The place on the current path of the first turn that is shown.
+
+    It moves by `QUESTIONS` questions at a time, and never while one is being answered: a click names a message by its place.
+    """
+    path = conversation.path()
+    asked = [at for at, turn in enumerate(path) if turn.message.role == "user"]
+    usual = max(0, len(asked) // QUESTIONS - 1) * QUESTIONS
+    first = asked[usual] if usual else 0
+    since = next((at for at, turn in enumerate(path) if turn.id == conversation.since), first)
+    return min(first, since)
+
+
+def with_earlier(conversation: Conversation) -> Conversation:
+    """The conversation with more of its earlier turns to be shown."""
+    path = conversation.path()
+    asked = [at for at, turn in enumerate(path[: first_shown(conversation)]) if turn.message.role == "user"]
+    first = asked[-2 * QUESTIONS] if len(asked) > 2 * QUESTIONS else 0
+    return replace(conversation, since=path[first].id if path else None)
+
+
+def earlier_line(conversation: Conversation) -> str:
+    """What stands above the messages of a long conversation: how many are shown, and the way to those before; else ""."""
+    hidden = first_shown(conversation)
+    if not hidden:
+        return ""
+    of = len(conversation.path())
+    return (
+        f'<div class="pg-doing"><span class="pg-meta">The last {of - hidden} of {of} messages are shown.</span> '
+        + act("earlier", "Earlier messages", spot="bar:earlier")
+        + "</div>"
+    )
 
 
 def figures(reply: Reply, context: int | None = None) -> str:
@@ -104,9 +146,10 @@ def html_part(html: str) -> dict[str, Any]:
 
 
 def thumbs(conversation: Conversation) -> list[str | None]:
-    """The thumb on each of the model's turns of the current path, as Chatbot's `feedback_value` reads it."""
+    """The thumb on each of the model's turns that are shown, as Chatbot's `feedback_value` reads it."""
     names = {True: "Like", False: "Dislike", None: None}
-    return [names[turn.label] for turn in conversation.path() if turn.message.role == "assistant"]
+    shown = conversation.path()[first_shown(conversation) :]
+    return [names[turn.label] for turn in shown if turn.message.role == "assistant"]
 
 
 def _part(part: Part) -> dict[str, Any]:

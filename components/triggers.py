@@ -1,4 +1,4 @@
-"""No event waits for itself: of the handlers of one event, at most one is called again when it was busy."""
+"""What gradio's page does by itself around an event, kept small: no event waits for itself, and none marks what it does not show."""
 
 from __future__ import annotations
 
@@ -33,3 +33,14 @@ def part(demo: gr.Blocks) -> None:
             event.trigger_mode = "multiple"
         else:
             taken.update(event.targets)
+
+
+def unmark(demo: gr.Blocks) -> None:
+    """Let no event mark its outputs as waiting where that is not shown anyway.
+
+    With each step of any event, gradio's page (6.31) looks up every component that any event so far has marked, copies its
+    whole value, and draws its mark again: with a long conversation on the screen that is most of what a click costs.
+    """
+    for event in demo.fns.values():
+        if event.show_progress == "hidden" and event.show_progress_on is None:
+            event.show_progress_on = []

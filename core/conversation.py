@@ -54,6 +54,7 @@ class Conversation:
 
     The screen shows a view of it; what is sent to a model, stored and copied comes from here, exact to the byte. `back` and
     `ahead` are the tips that undo and redo lead to. `id` is "" until something was said; `title` "" is the first message.
+    `since` is the turn from which on a screen was asked to show the path; None: the newest turns. It is not kept.
     """
 
     system: str = ""
@@ -64,6 +65,7 @@ class Conversation:
     preferred: tuple[Preferred, ...] = ()
     back: tuple[str | None, ...] = ()
     ahead: tuple[str | None, ...] = ()
+    since: str | None = None
 
     def path(self) -> tuple[Turn, ...]:
         """The current branch, first turn first."""
@@ -98,8 +100,8 @@ class Conversation:
         return replace(self, system=system)
 
     def ask(self, text: str, images: tuple[Attached, ...] = ()) -> Conversation:
-        """A user turn added after the tip, with its pictures."""
-        return self._add(Turn(str(uuid4()), self.tip, Message("user", text, images)))
+        """A user turn added after the tip, with its pictures. Whoever writes on is at the newest turns again."""
+        return replace(self._add(Turn(str(uuid4()), self.tip, Message("user", text, images))), since=None)
 
     def answer(self, reply: Reply, *, prefilled: int = 0, context: int | None = None) -> Conversation:
         """A model's turn added after the tip. The first `prefilled` characters of the reply were given to it."""

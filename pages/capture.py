@@ -139,18 +139,11 @@ class CapturePage:
         )
         return chosen, picture
 
-    def wire(self, view: CaptureView, chat: ChatView, shared: Shared, tab: gr.Tab, demo: gr.Blocks) -> None:
+    def wire(self, view: CaptureView, chat: ChatView, shared: Shared, tab: gr.Tab) -> None:
         """Events only."""
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
         picks = [view.first_from, view.second_from, view.first_picture_from, view.second_picture_from]
-        gr.on(
-            [tab.select, demo.load],
-            self.offer,
-            [chat.conversation, shared.visitor],
-            picks,
-            trigger_mode="multiple",
-            **quick,
-        )
+        tab.select(self.offer, [chat.conversation, shared.visitor], picks, trigger_mode="multiple", **quick)
         view.kind.change(self.switch, view.kind, [view.texts, view.pictures], **quick)
         for chosen, text in ((view.first_from, view.first), (view.second_from, view.second)):
             chosen.input(self.pick, [chosen, chat.conversation, view.prompt], [text, view.prompt], **quick)

@@ -11,7 +11,7 @@ import gradio as gr
 
 from components.chat_panels import bar
 from components.errors import shown_to_user
-from components.transcript import LATEX, turn_at
+from components.transcript import LATEX, earlier_line, turn_at
 from core.address import Address
 from core.attached import NONE_HERE, AttachedPictures, Take
 from core.chat import GenerationSettings, check_messages
@@ -76,6 +76,7 @@ class ChatView:
     presets: PresetsView
     kept: KeptView
     attach: AttachView
+    earlier: gr.HTML
 
 
 class Rated(NamedTuple):
@@ -136,6 +137,7 @@ class ChatPage:
                         lines=2,
                         elem_id="chat-system",
                     )
+                earlier = gr.HTML("", elem_id="chat-earlier", js_on_load=None)
                 chatbot = gr.Chatbot(
                     label="Conversation",
                     show_label=False,
@@ -196,7 +198,7 @@ class ChatPage:
         return ChatView(
             left, mode, single, system, chatbot, text, send, stop, again, clear, status, temperature, top_p,
             max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside, desk, thinking, template, presets, kept,
-            attach,
+            attach, earlier,
         )  # fmt: skip
 
     def wire(self, view: ChatView, shared: Shared) -> None:
@@ -236,9 +238,9 @@ class ChatPage:
         kept.told.change(None, kept.told, None, js="(told) => window.provingKept?.(told)", api_visibility="private")
         gr.on(
             [shared.pinned.change, view.conversation.change, view.max_new_tokens.release, view.system.blur],
-            self.cost,
+            self.around,
             [view.conversation, shared.pinned, view.system, view.max_new_tokens],
-            view.cost,
+            [view.cost, view.earlier],
             **quick,
         )
         shared.pinned.change(
@@ -327,6 +329,12 @@ class ChatPage:
                 template,
                 self.answers.bar(conversation, pinned),
             )
+
+    def around(
+        self, conversation: Conversation, pinned: ModelRef | None, system: str, max_new_tokens: float
+    ) -> tuple[str, str]:
+        """What stands around a conversation that has changed: what the next answer costs, and how much of it is shown."""
+        return self.cost(conversation, pinned, system, max_new_tokens), earlier_line(conversation)
 
     def cost(self, conversation: Conversation, pinned: ModelRef | None, system: str, max_new_tokens: float) -> str:
         """What the next answer takes of the visitor's GPU time, said before the click; "" where nothing is counted."""

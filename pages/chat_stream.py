@@ -14,7 +14,7 @@ from components.pace import paced
 from components.progress import progress_line, queue_line, writing_line
 from components.ratings import Ratings
 from components.runs import Run, Runs
-from components.transcript import shown_messages, thumbs
+from components.transcript import first_shown, shown_messages, thumbs, with_earlier
 from core.attached import Attached
 from core.chat import (
     Capabilities,
@@ -171,6 +171,20 @@ class Answers:
         """The conversation for the Chatbot, its pictures with it."""
         return shown_messages(conversation, partial, self.pictures.small)
 
+    def earlier(self, given: Given) -> Update:
+        """More of the earlier messages; an answer that is being written goes on under them."""
+        run = self.runs.get(given.running)
+        partial = None
+        if run is None:
+            conversation = shown = with_earlier(self.ratings.applied(given.conversation))
+        else:
+            conversation = run.asked = with_earlier(run.asked)
+            shown, reply = before_answer(run), run.reply()
+            partial = run.begun + (reply.content if reply else "")
+        skip = gr.skip()
+        messages = gr.Chatbot(value=self.shown(shown, partial), feedback_value=thumbs(shown))
+        return Update(skip, messages, conversation, skip, skip, skip, skip, skip, skip)
+
     def bar(self, conversation: Conversation, pinned: ModelRef | None) -> str:
         """The steps that are possible now."""
         return bar(conversation, self.abilities(pinned))
@@ -220,7 +234,6 @@ class Answers:
         answer = run.answer
         assert answer is not None
         text = run.begun
-        shown = before_answer(run)
         figures_due = 0.0
         status: Any = ""
         for delta in paced(answer.listen()):
@@ -232,14 +245,19 @@ class Answers:
             if delta.finish is None and not run.dropped:
                 if delta.so_far is not None and (now := monotonic()) >= figures_due:
                     status, figures_due = writing_line(delta.so_far, run.context), now + FIGURES_SECONDS
-                yield writing(self.shown(shown, text), status)
+                yield writing(self.shown(before_answer(run), text), status)
                 status = gr.skip()
         return answer.reply()
 
     def _asking(self, given: Given, asked: Conversation, run: Run) -> Update:
         """The screen right after the click. Only here the box is emptied: what is typed from now on is the next message."""
+        before = before_answer(run)
+        messages: Any = self.shown(before, run.begun)
+        if first_shown(before) != first_shown(given.conversation):
+            # The thumbs stand at other places now.
+            messages = gr.Chatbot(value=messages, feedback_value=thumbs(before))
         return Update(
-            "", self.shown(before_answer(run), run.begun), asked, run.id, gr.Button(visible=False),
+            "", messages, asked, run.id, gr.Button(visible=False),
             gr.Button(visible=True, interactive=True), "Waiting for the model", "",
             self.keeper.change(asked, given.visitor, incognito=given.incognito, running=run.id),
             attached=() if given.attached and asked.tip and asked.turn(asked.tip).message.images == given.attached else gr.skip(),

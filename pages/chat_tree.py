@@ -33,6 +33,8 @@ class Acts:
             what = str(said.get("act"))
             if what in ("edit", "begin", "close", "prefer", "why"):
                 return self._panel(what, said, asked)
+            if what == "earlier":
+                return self.answers.earlier(asked)
             self.answers.refuse_while(asked.running)
             if what in ("switch", "undo", "redo"):
                 return self._step(what, said, asked, text)

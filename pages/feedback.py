@@ -34,6 +34,12 @@ KINDS = [
 ]
 SURE = "Take all of them back"
 HERE = "tab=feedback"  # the part of the address that says that this tab is open
+# Seconds between two looks at what has moved: for whoever reads the rows, and for the badge of everybody else.
+OPEN, ELSEWHERE = 3, 30
+# By the page itself: asking the server on which tab it is would be one question more.
+PACE = f"""(query) => ({{
+  __type__: "update", value: new URLSearchParams(query).get("tab") === "feedback" ? {OPEN} : {ELSEWHERE}
+}})"""
 
 
 @dataclass(frozen=True)
@@ -135,16 +141,17 @@ class FeedbackPage:
             gr.State(SHOWN_ROWS), me, name, rename, withdraw, sure, surely, keep, aside, gr.State(None),
         )  # fmt: skip
 
-    def wire(self, view: FeedbackView, shared: Shared, tab: gr.Tab, demo: gr.Blocks) -> None:
+    def wire(self, view: FeedbackView, shared: Shared, tab: gr.Tab) -> None:
         """Events only."""
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
         asked = [view.whose, view.config, view.search, shared.visitor, view.limit]
         listing = [view.newest, view.more]
         tops = [view.health, view.publishing, view.leaving, shared.outbox]
-        gr.on([tab.select, demo.load], self.top, None, tops, **quick)
+        # A link that names the tab selects it too: nothing is asked for whoever does not look.
+        tab.select(self.top, None, tops, **quick)
         # always_last: a call for a visitor who has no name yet must not swallow the one that has it.
         last = {**quick, "trigger_mode": "always_last"}
-        gr.on([tab.select, demo.load, shared.visitor.change], self.rows, asked, listing, **last)
+        gr.on([tab.select, shared.visitor.change], self.rows, asked, listing, **last)
         gr.on([tab.select, shared.visitor.change], self.about_me, shared.visitor, view.me, **last)
         gr.on([tab.select, shared.visitor.change], self.my_name, shared.visitor, view.name, **last)
         gr.on(
@@ -154,7 +161,9 @@ class FeedbackPage:
             [view.me, view.name],
             **quick,
         )
-        gr.Timer(3).tick(
+        timer = gr.Timer(ELSEWHERE)
+        shared.address.change(None, shared.address, timer, js=PACE, api_visibility="private")
+        timer.tick(
             self.keep_current,
             [*asked, view.seen, shared.address],
             [*tops, *listing, view.seen],

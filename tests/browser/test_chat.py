@@ -21,6 +21,20 @@ from tests.serving import served, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
+# What a tab keeps that hears of an answer which another tab was told: read before the app can tell it everything again.
+TOLD_TO_ANOTHER_TAB = """() => {
+  const turn = {id: "q", parent: null, role: "user", content: "q"};
+  const head = (running) => ({id: "two tabs", title: "q", updated: "2026-01-01T00:00:00Z", running});
+  const told = (running, turns, count) => window.provingKept(
+    JSON.stringify({op: "keep", id: "two tabs", head: head(running), turns, count}));
+  const now = sessionStorage.getItem("proving-chat");
+  told("the run", [turn], 1);
+  told(null, [], 2);
+  const kept = JSON.parse(localStorage.getItem("proving-chat:two tabs"));
+  localStorage.removeItem("proving-chat:two tabs");
+  sessionStorage.setItem("proving-chat", now);
+  return {running: kept.head.running, turns: kept.turns.length};
+}"""
 EXACT = "  \tAn answer,\n\n    code\tstays  \n🙂 <b>&amp; "
 
 
@@ -205,6 +219,9 @@ def test_a_reload_and_a_second_tab_see_the_running_answer_end(page: Page, url: s
     send(other, "from the second tab", 2)
     send(page, "from the first tab", 2)
     other.close()
+    # Of two tabs one is told of the answer. The other's copy lacks it for a moment: it must not say that all is over.
+    left = page.evaluate(TOLD_TO_ANOTHER_TAB)
+    assert left["running"] == "the run" and left["turns"] == 1
     # And what is over is there after another reload, ready to go on.
     page.reload()
     expect(page.locator("#chatbot")).to_contain_text("to from the first tab")
@@ -289,3 +306,39 @@ def test_a_link_opens_the_chat_as_it_was_set_up_and_locked(page: Page, url: str,
     assert engine.asked[-1][0].content.startswith("You summarise support tickets")
     # The draft was not what was sent.
     expect(page.locator("#chat-text textarea")).to_have_value("a first message")
+
+
+def test_a_long_conversation_opens_at_its_end_and_earlier_messages_come_above_what_is_read(
+    page: Page, url: str, tmp_path: Path
+) -> None:
+    said = [
+        {"role": role, "content": f"{role} {number}"} for number in range(40) for role in ("user", "assistant")
+    ]  # fmt: skip
+    file = tmp_path / "long.json"
+    file.write_text(json.dumps(said), encoding="utf-8")
+    opened(page, url)
+    page.locator('.pg-kept input[type="file"]').set_input_files(file)
+    expect(page.locator("#chatbot")).to_contain_text("assistant 39")
+    expect(page.locator("#chat-earlier")).to_contain_text("of 80 messages are shown")
+    answers = page.locator("#chatbot .pg-figures [data-copy]")
+    shown = answers.count()
+    first = page.locator("#chatbot .message.user").first.inner_text()
+    # The one that is read is the first on the screen; it stays where it is.
+    page.locator("#chatbot [role=log]").evaluate("(log) => { log.scrollTop = 0; }")
+    place = f"() => [...document.querySelectorAll('#chatbot .message.user')].find((one) => one.innerText === {json.dumps(first)}).getBoundingClientRect().top"
+    before = page.evaluate(place)
+    page.get_by_role("button", name="Earlier messages").press("Enter")
+    page.wait_for_function(f"document.querySelectorAll('#chatbot .pg-figures [data-copy]').length > {shown}")
+    page.wait_for_function(f"Math.abs(({place})() - {before}) < 5")
+    while page.locator("#chat-earlier button").count():
+        many = answers.count()
+        page.locator("#chat-earlier button").click()
+        page.wait_for_function(f"document.querySelectorAll('#chatbot .pg-figures [data-copy]').length > {many}")
+        expect(page.locator("#chat-earlier")).not_to_contain_text(f"last {2 * many} of")
+    expect(page.locator("#chatbot")).to_contain_text("user 0")
+    # A message in the middle is the one that its buttons are of.
+    page.locator('#chatbot button[aria-label="Edit"]').first.click()
+    page.locator("#chatbot textarea").first.fill("the very first")
+    page.locator('#chatbot button[title="Submit"], #chatbot button[aria-label="Submit"]').first.click()
+    expect(page.locator("#chatbot")).to_contain_text("to the very first")
+    expect(answers).to_have_count(1)

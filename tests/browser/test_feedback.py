@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from backends.feedback.build import build_feedback
 from backends.feedback.store import SqliteFeedbackStore
-from tests.contract.outbox_rows import ids
+from tests.contract.outbox_rows import ids, preference
 from tests.fakes import FakeRouter, png, services
 from tests.serving import served, wait_until
 
@@ -77,6 +77,15 @@ def test_from_consent_to_withdrawal(page: Page, url: str, store: SqliteFeedbackS
     back.click()
     expect(back).to_have_text("Take back for good?")
     assert store.status().saved == 1
+    # Somebody else's row comes meanwhile, and the cards are made anew: the question stands.
+    store.agree("somebody", store.consent.version)
+    store.save([theirs := preference("theirs", rater="somebody")])
+    expect(page.locator("#rows article")).to_have_count(2)
+    expect(back).to_have_text("Take back for good?")
+    expect(back).to_be_focused()
+    store.withdraw(theirs.provenance.id)
+    expect(page.locator("#rows article")).to_have_count(1)
+    expect(back).to_have_text("Take back for good?")
     page.locator("#my-votes .label-wrap").click()
     page.locator("#withdraw-all").click()
     page.locator("#withdraw-surely").click()

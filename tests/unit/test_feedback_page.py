@@ -9,8 +9,10 @@ from typing import Any
 import gradio as gr
 import pytest
 
+import app
 from components.rows import row_cards
 from components.thumbnails import png_of, thumbnail
+from core.address import Address
 from core.comparison import PictureComparison, Vote, picture_rows_of
 from core.consent import Consent
 from core.conversation import Conversation
@@ -21,7 +23,7 @@ from core.identity import owner_of, pseudonym
 from core.images import ImageSettings, Picture, Timings
 from pages.capture import CapturePage
 from pages.consent import ConsentPanel
-from pages.feedback import FeedbackPage, what_remains
+from pages.feedback import ELSEWHERE, OPEN, PACE, FeedbackPage, what_remains
 from tests.contract.outbox_rows import preference, rating
 from tests.fakes import REF, FakeStore, png, services
 from tests.unit.test_comparison import rows
@@ -309,3 +311,17 @@ def test_the_difference_is_shown_once_both_answers_are_there() -> None:
     shown = capturing.compare("<b> same", "c same")
     assert "<mark>&lt;b&gt;</mark>" in shown and shown.count("<section>") == 2
     assert capturing.slide("one", None).visible is False
+
+
+def test_nothing_of_the_tab_is_asked_for_before_it_is_open_and_seldom_elsewhere() -> None:
+    demo = app.build(services())
+    loads = {str(event.name) for event in demo.fns.values() if any(on == "load" for _, on in event.targets)}
+    assert "arrive" in loads and loads.isdisjoint({"top", "rows", "about_me", "my_name", "offer", "keep_current"})
+    (timer,) = (block for block in demo.blocks.values() if isinstance(block, gr.Timer))
+    assert timer.value == ELSEWHERE > OPEN
+    # The page itself asks more often while the tab is open.
+    (pace,) = (event for event in demo.fns.values() if [block._id for block in event.outputs] == [timer._id])
+    assert pace.fn is None and pace.js == PACE and [on for _, on in pace.targets] == ["change"]
+    (address,) = pace.inputs
+    assert address.elem_id == "address" and 'get("tab") === "feedback"' in PACE
+    assert Address("feedback").query() == "tab=feedback"
