@@ -214,7 +214,11 @@ class ChatPage:
             kept.told, shared.outbox, view.attach.attached,
         ]  # fmt: skip
         # Streams wait for the engine, not for each other; the engine decides who is served when.
-        stream = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+        # While one of them writes, the messages know it: nothing in them can be edited then.
+        stream = {
+            "api_visibility": "private", "show_progress": "hidden", "show_progress_on": view.chatbot,
+            "concurrency_limit": None,
+        }  # fmt: skip
         quick = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": 16}
         gr.on([view.text.submit, view.send.click], self.send, [view.text, *given], outputs, **stream)
         view.chatbot.example_select(self.send_example, given, outputs, **stream)

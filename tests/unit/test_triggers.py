@@ -46,3 +46,10 @@ def test_no_event_of_the_page_marks_what_it_does_not_show() -> None:
     hidden = [event for event in app.build(services()).fns.values() if event.show_progress == "hidden"]
     assert len(hidden) > 100
     assert [event.api_name for event in hidden if marked(event) is None] == []
+
+
+def test_the_messages_know_when_an_answer_is_written() -> None:
+    demo = app.build(services())
+    chatbot = next(block._id for block in demo.blocks.values() if getattr(block, "elem_id", "") == "chatbot")
+    writing = {event.name for event in demo.fns.values() if marked(event) == [chatbot]}
+    assert writing == {"send", "send_example", "regenerate", "edit", "ask", "open"}
