@@ -8,6 +8,7 @@ import json
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -40,9 +41,19 @@ class Keeper:
         return owner_of(self.secret, visitor)
 
     def change(
-        self, conversation: Conversation, visitor: str, *, incognito: bool = False, running: str | None = None
+        self,
+        conversation: Conversation,
+        visitor: str,
+        *,
+        incognito: bool = False,
+        running: str | None = None,
+        page: Conversation | None = None,
     ) -> Any:
-        """What the browser is told; everything is kept that it, or the store, was not told before."""
+        """What the browser is told; everything is kept that it, or the store, was not told before.
+
+        Several pages may follow one answer, and one that is gone may be the first to hear of its end: what `page`, the
+        conversation as the page had it, does not have is told to it whoever was told before.
+        """
         if incognito or not conversation.id:
             return gr.skip()
         owner = self.owner(visitor) or visitor
@@ -53,9 +64,12 @@ class Keeper:
             self._told.move_to_end(key)
             while len(self._told) > MOST_TOLD:
                 self._told.popitem(last=False)
+        told_of = {turn.id for turn in before.turns}
+        if page is not None and not self.owner(visitor):
+            has = {turn.id for turn in page.turns}
+            before = replace(before, turns=tuple(turn for turn in before.turns if turn.id in has))
         change = change_of(conversation, before, self.secret, running)
         try:
-            told_of = {turn.id for turn in before.turns}
             new = images_of(turn.message for turn in conversation.turns if turn.id not in told_of)
             self.pictures.keep(self._holder(visitor), new)
         except ConversationError as error:

@@ -164,7 +164,7 @@ class Answers:
             gr.Button(visible=False),
             status,
             self.bar(conversation, given.pinned) if desk is None else desk,
-            self.keeper.change(conversation, given.visitor, incognito=given.incognito),
+            self.keeper.change(conversation, given.visitor, incognito=given.incognito, page=given.conversation),
         )
 
     def shown(self, conversation: Conversation, partial: str | None = None) -> list[dict[str, Any]]:

@@ -447,6 +447,28 @@ def test_a_page_that_is_closed_for_good_leaves_what_was_written_to_whoever_comes
     assert ">Continue</button>" in back.desk
 
 
+def test_every_page_that_follows_an_answer_is_told_of_it_whoever_hears_of_its_end_first(tmp_path: Path) -> None:
+    steps = threading.Semaphore(1)
+    engine = ScriptedChat(["one ", "two"], pace=lambda: steps.acquire() and None)
+    made = page(
+        Router((engine,), catalog=FakeCatalog(), pins=PinBook(tmp_path / "pins.json"), start=REF)  # type: ignore[arg-type]
+    )
+    # The page that asked is reloaded: the app goes on following for it until it has something to send.
+    gone = made.send("go", *given(Conversation()))
+    record = json.loads(next(gone).keep)
+    while "one" not in str(next(gone).chatbot):
+        pass
+    text = json.dumps({"format": "proving-ground/conversation", **record["head"], "turns": record["turns"]})
+    after = made.kept.open(event("resume", record=text, reloaded=True), *given(Conversation()))
+    assert isinstance([next(after), next(after)][-1].running, str)
+    steps.release(5)
+    list(gone)
+    kept = json.loads(list(after)[-1].keep)
+    assert kept["head"]["running"] is None
+    turns = {turn["id"] for turn in (*record["turns"], *kept["turns"])}
+    assert len(turns) == kept["count"] == 2
+
+
 def test_an_answer_that_is_gone_says_how_to_get_another() -> None:
     made = page(Cut("one"))
     record: dict[str, Any] = {}
