@@ -60,6 +60,7 @@ from backends.router import build_chat
 from backends.rubric import rubric_of
 from backends.safety.build import TextSafetySettings
 from components.access import Access
+from components.assets import WithAssets
 from components.chip import chip
 from components.gate import Gate
 from components.guard import guard
@@ -485,6 +486,7 @@ def launch(
                 Middleware(WithHeaders, added=headers(on_space=on_space)),
                 Middleware(WithPolicy, endpoint=settings.endpoint, on_space=on_space),
                 Middleware(Gate, access=access),
+                Middleware(WithAssets),
             ]
         },
     )
