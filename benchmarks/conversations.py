@@ -100,12 +100,19 @@ def idle_visitors(served: Served) -> float:
     ids = {part["props"].get("elem_id"): part["id"] for part in config["components"]}
     arrives = next(one for one in config["dependencies"] if any(target[1] == "load" for target in one["targets"]))
     sends = next(one for one in config["dependencies"] if [ids["chat-text"], "submit"] in one["targets"])
-    assert arrives["inputs"] and len(sends["inputs"]) == 13
+    parts = {part["id"]: part for part in config["components"]}
 
     def visit(session: str) -> None:
+        """As the page sends it: every control as it was built, the message, and who asks."""
+        own = {ids["chat-text"]: "hello"} | {one: session for one in parts if parts[one]["type"] == "browserstate"}
+        held = [None if parts[one]["type"] == "state" else parts[one]["props"].get("value") for one in sends["inputs"]]
         _call(served, arrives["id"], [""], session)
-        settings = ["", 0.7, 0.95, 64, ""]
-        _call(served, sends["id"], ["hello", None, None, *settings, None, session, False, "", None], session)
+        _call(
+            served,
+            sends["id"],
+            [own.get(one, value) for one, value in zip(sends["inputs"], held, strict=True)],
+            session,
+        )
 
     for number in range(10):
         visit(f"warm{number}")
