@@ -15,7 +15,7 @@ from tests.browser.test_first_light import run_with, train_one_step
 from tests.hub_server import HubServer
 from tests.serving import running_app
 
-pytestmark = [pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.bundled, pytest.mark.timeout(900)]
 
 SLOW = 240_000
 PROMPTS = (
