@@ -1,5 +1,5 @@
 // The buttons between the messages and those of the panels under them. One listener, however often the messages change.
-const asks = new Set(["continue", "prefill", "task"]);
+const asks = new Set(["continue", "prefill", "reword", "task"]);
 const judges = new Set(["save_preference", "withdraw_preference", "save_reasons"]);
 const fields = (form) => {
   const found = {};

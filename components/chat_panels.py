@@ -86,6 +86,16 @@ def edit_panel(turn: Turn, text: str | None = None) -> str:
     )
 
 
+def message_panel(turn: Turn) -> str:
+    """A message of the visitor's own to be edited, as it is on record."""
+    return _panel(
+        "Edit this message",
+        '<p class="pg-meta">It is answered anew. The message as it was stays beside it, with all that followed.</p>'
+        + _area("text", "The message", turn.message.content)
+        + _buttons(_go("reword", "Send", turn=turn.id), act("close", "Cancel")),
+    )
+
+
 def prefer_panel(
     conversation: Conversation,
     chosen: Turn,

@@ -53,11 +53,8 @@ def shown_messages(
     for turn, place in zip(conversation.path()[first:], conversation.places()[first:], strict=True):
         if turn.message.role == "user":
             messages.append(text_message("user", turn.message.content))
-            if turn.message.images:
-                # After the text: the Chatbot edits what stands first.
-                messages[-1]["content"].append(html_part(pictures_html(turn.message.images, small)))
-            if place[1] > 1:
-                messages[-1]["content"].append(html_part(f'<div class="pg-figures">{_arrows(turn, place)}</div>'))
+            pictures = pictures_html(turn.message.images, small) if turn.message.images else ""
+            messages[-1]["content"].append(html_part(pictures + _asked_line(turn, place)))
         else:
             messages.append(answer_message(turn.message.content))
             messages[-1]["content"].append(html_part(_answer_line(conversation, turn, place)))
@@ -170,6 +167,12 @@ def _arrows(turn: Turn, place: tuple[int, int]) -> str:
         + act("switch", "›", f"Next {what}", f"{spot}:on", off=at == of, turn=turn.id, by=1)
         + "</span> "
     )
+
+
+def _asked_line(turn: Turn, place: tuple[int, int]) -> str:
+    # Not the Chatbot's own Edit: it edits what was rendered, and not where anything stands under the text.
+    edit = act("edit", "Edit", "Edit this message", f"{turn.id}:edit", turn=turn.id)
+    return f'<div class="pg-said">{_arrows(turn, place) if place[1] > 1 else ""}{edit}</div>'
 
 
 def _answer_line(conversation: Conversation, turn: Turn, place: tuple[int, int]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +14,11 @@ from components.errors import shown_to_user
 from components.transcript import LATEX, earlier_line, turn_at
 from core.address import Address
 from core.attached import NONE_HERE, AttachedPictures, Take
-from core.chat import GenerationSettings, check_messages
+from core.chat import GenerationSettings
 from core.chat_protocols import ChatRouter
 from core.conversation import Conversation
 from core.conversations import ConversationStore
-from core.errors import AppError, UserInputError
+from core.errors import AppError
 from core.feedback_protocols import FeedbackStore
 from core.refs import ModelRef, shown
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
@@ -146,7 +146,6 @@ class ChatPage:
                     height=460,
                     layout="bubble",
                     buttons=["copy"],
-                    editable="user",
                     feedback_options=("Like", "Dislike"),
                     latex_delimiters=LATEX,
                     elem_id="chatbot",
@@ -223,7 +222,6 @@ class ChatPage:
         gr.on([view.text.submit, view.send.click], self.send, [view.text, *given], outputs, **stream)
         view.chatbot.example_select(self.send_example, given, outputs, **stream)
         gr.on([view.again.click, view.chatbot.retry], self.regenerate, given, outputs, **stream)
-        view.chatbot.edit(self.edit, given, outputs, **stream)
         view.desk.submit(self.acts.ask, [view.text, *given], outputs, **stream)
         # Not queued: what is only looked up is on the screen within a tenth of a second.
         view.desk.select(
@@ -280,27 +278,6 @@ class ChatPage:
             asked = Given(*given)
             self.answers.refuse_while(asked.running)
             yield from self.answers.answer(asked, asked.asking().back_to_question(), unsent=None)
-
-    def edit(self, event: gr.EditData, *given: Any) -> Iterator[Update]:
-        """Answer an edited message; the old branch is kept. On failure the edited text is in the message box."""
-        with shown_to_user():
-            asked = Given(*given)
-            self.answers.refuse_while(asked.running)
-            text = str(event.value)
-            try:
-                index = event.index[0] if isinstance(event.index, list | tuple) else event.index
-                turn = turn_at(asked.conversation, int(index))
-                if turn is None or turn.message.role != "user":
-                    raise UserInputError("Only your own messages in this conversation can be edited.")
-                question = replace(asked.asking(), tip=turn.parent).ask(text, turn.message.images)
-                asked.settings()
-                check_messages(question.messages())
-            except AppError:
-                # The Chatbot shows the edited text already: back to what is the record.
-                back = text if text.strip() else gr.skip()
-                yield self.answers.settled(asked, asked.conversation, back, "")
-                raise
-            yield from self.answers.answer(asked, question, unsent=text)
 
     def controls(
         self, pinned: ModelRef | None, conversation: Conversation, place: Address

@@ -8,9 +8,10 @@ from typing import Any
 
 import gradio as gr
 
-from components.chat_panels import REASONS, Standing, begin_panel, edit_panel
+from components.chat_panels import REASONS, Standing, begin_panel, edit_panel, message_panel
 from components.errors import shown_to_user
-from core.conversation import Conversation
+from core.chat import check_messages
+from core.conversation import Conversation, Turn
 from core.errors import UserInputError
 from pages.chat_judge import Judging
 from pages.chat_stream import Answers, Given, Update
@@ -79,6 +80,9 @@ class Acts:
             if said.get("act") == "task":
                 yield from self.ask_task(said, asked)
                 return
+            if said.get("act") == "reword":
+                yield from self._reworded(said, asked)
+                return
             begun = str(said.get("begun") or "")
             if not begun:
                 raise UserInputError("Write how the answer begins, or send your message without it.")
@@ -87,6 +91,18 @@ class Acts:
                 yield from self.answers.answer(asked, question, unsent=text, begun=begun)
             else:
                 yield from self.answers.answer(asked, conversation.back_to_question(), unsent=None, begun=begun)
+
+    def _reworded(self, said: Mapping[str, Any], asked: Given) -> Iterator[Update]:
+        """Answer an edited message; the old branch is kept. Until it is asked, the panel stays with what was typed."""
+        conversation = asked.asking()
+        turn = conversation.turn(str(said.get("turn")))
+        if turn.message.role != "user":
+            raise UserInputError("Only your own messages can be asked again. Edit the answer instead.")
+        text = _typed(said, turn)
+        question = replace(conversation, tip=turn.parent).ask(text, turn.message.images)
+        asked.settings()
+        check_messages(question.messages())
+        yield from self.answers.answer(asked, question, unsent=text)
 
     def _step(self, what: str, said: Mapping[str, Any], asked: Given, text: str) -> Update:
         before = asked.conversation
@@ -109,7 +125,7 @@ class Acts:
             return only(desk=begin_panel())
         turn = conversation.turn(str(said.get("turn")))
         if what == "edit":
-            return only(desk=edit_panel(turn))
+            return only(desk=message_panel(turn) if turn.message.role == "user" else edit_panel(turn))
         if what == "why":
             return only(desk=self.judging.why(conversation, turn, asked.visitor, rubric(asked)))
         over = said.get("over")
@@ -121,12 +137,7 @@ class Acts:
     def _edited(self, said: Mapping[str, Any], asked: Given) -> tuple[Conversation, str]:
         """(the conversation with an answer edited, the new turn's id)."""
         before, turn_id = asked.conversation, str(said.get("turn"))
-        text = str(said.get("text") or "")
-        original = before.turn(turn_id).message.content
-        # A browser's box knows one kind of line break.
-        if "\r\n" in original and "\r" not in text:
-            text = text.replace("\n", "\r\n")
-        edited = before.edited(turn_id, text)
+        edited = before.edited(turn_id, _typed(said, before.turn(turn_id)))
         assert edited.tip is not None
         return replace(edited, tip=before.tip).moved_from(before.tip, edited.tip), edited.tip
 
@@ -157,6 +168,12 @@ def values_of(event: gr.EventData) -> Mapping[str, Any]:
     if not isinstance(found, Mapping):
         raise UserInputError(STALE)
     return found
+
+
+def _typed(said: Mapping[str, Any], turn: Turn) -> str:
+    """What was typed over a turn's text. A browser's box knows one kind of line break."""
+    text = str(said.get("text") or "")
+    return text.replace("\n", "\r\n") if "\r\n" in turn.message.content and "\r" not in text else text
 
 
 def reasons_of(said: Mapping[str, Any]) -> tuple[str, ...]:

@@ -80,9 +80,9 @@ def test_a_picture_is_attached_asked_about_answered_again_judged_and_exported(
     expect(page.locator("#chatbot .pg-siblings").last).to_contain_text("2/2")
 
     # An edited question keeps its picture, and so does the branch that was there.
-    page.locator('#chatbot button[aria-label="Edit"]').first.click()
-    page.locator("#chatbot textarea").first.fill("And its colour?")
-    page.locator('#chatbot button[title="Submit"], #chatbot button[aria-label="Submit"]').first.click()
+    page.get_by_role("button", name="Edit this message").first.click()
+    page.locator(".pg-panel textarea").fill("And its colour?")
+    page.locator(".pg-panel .pg-go").click()
     expect(page.locator("#chatbot")).to_contain_text("And its colour?")
     expect(page.locator("#chatbot .pg-pictures img")).to_have_count(1)
     expect(page.locator("#stop")).to_be_hidden()

@@ -109,12 +109,17 @@ def test_editing_a_message_branches(page: Page, url: str) -> None:
     page.locator("#chat-text textarea").fill("first wording")
     page.locator("#send").click()
     expect(page.locator(".pg-figures")).to_be_visible()
-    page.locator('#chatbot button[aria-label="Edit"]').first.click()
-    box = page.locator("#chatbot textarea").first
-    box.fill("second wording")
-    page.locator('#chatbot button[title="Submit"], #chatbot button[aria-label="Submit"]').first.click()
+    page.get_by_role("button", name="Edit this message").first.click()
+    page.locator(".pg-panel textarea").fill("second wording")
+    page.locator(".pg-panel .pg-go").click()
     expect(page.locator("#chatbot")).to_contain_text("You said: second wording")
     expect(page.locator("#chatbot")).not_to_contain_text("You said: first wording")
+    # What was edited once can be edited again.
+    page.get_by_role("button", name="Edit this message").first.click()
+    page.locator(".pg-panel textarea").fill("third wording")
+    page.locator(".pg-panel .pg-go").click()
+    expect(page.locator("#chatbot")).to_contain_text("You said: third wording")
+    expect(page.get_by_role("group", name="wording 3 of 3")).to_be_visible()
 
 
 def test_a_battle_by_keyboard_is_blind_until_the_vote(page: Page, url: str) -> None:

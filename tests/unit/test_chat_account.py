@@ -102,7 +102,7 @@ def test_another_browser_of_mine_sees_the_running_answer_end(tmp_path: Path) -> 
     made = page(tmp_path, router)
     stream = made.send("go", *given(Conversation()))
     for update in stream:
-        if isinstance(update.chatbot, list) and "one" in str(update.chatbot):
+        if isinstance(update.chatbot, list) and "'one" in str(update.chatbot):
             break
     other = made.kept.open(event("resume", id=None, record=None, reloaded=False), *given(Conversation()))
     shown = [next(other), next(other)]

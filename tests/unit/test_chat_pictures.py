@@ -164,8 +164,8 @@ def test_regenerating_editing_and_going_back_keep_the_pictures(files: AttachedFi
     again = list(made.regenerate(*given(talked)))
     assert router.asked[1][1] == router.asked[0][1]
     waiting = (files.take(png(2)),)
-    edit: Any = SimpleNamespace(index=0, value="second")
-    edited = list(made.edit(edit, *given(again[-1].conversation, waiting)))
+    edit = event(act="reword", turn=talked.path()[0].id, text="second")
+    edited = list(made.acts.ask(edit, "", *given(again[-1].conversation, waiting)))
     assert router.asked[2][1] == (Message("user", "second", attached),)
     assert edited[0].attached != (), "what waits for the next message is not an edit's"
     undone = made.acts.act(event(act="undo"), "", *given(talked))

@@ -403,7 +403,7 @@ def left_in_the_middle(made: ChatPage) -> dict[str, Any]:
     for update in stream:
         if isinstance(update.keep, str):
             record = json.loads(update.keep)
-        if isinstance(update.chatbot, list) and "one" in str(update.chatbot):
+        if isinstance(update.chatbot, list) and "'one" in str(update.chatbot):
             break
     stream.close()
     return record

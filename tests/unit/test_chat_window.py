@@ -121,7 +121,7 @@ def test_earlier_ones_come_while_an_answer_is_written_and_stay() -> None:
     stream = iter(made.send("go", *given(long(100))))
     asking = next(stream)
     for update in stream:
-        if "one" in str(update.chatbot):
+        if "'one" in str(update.chatbot):
             break
     now = (asking.conversation, REF, "", 0.7, 0.95, 64, None, asking.running)
     earlier = made.acts.act(event("earlier"), "", *now)

@@ -52,4 +52,4 @@ def test_the_messages_know_when_an_answer_is_written() -> None:
     demo = app.build(services())
     chatbot = next(block._id for block in demo.blocks.values() if getattr(block, "elem_id", "") == "chatbot")
     writing = {event.name for event in demo.fns.values() if marked(event) == [chatbot]}
-    assert writing == {"send", "send_example", "regenerate", "edit", "ask", "open"}
+    assert writing == {"send", "send_example", "regenerate", "ask", "open"}
