@@ -51,6 +51,7 @@ PARAMETERS = {
     "/feedback_status": [],
     "/leaderboard": [
         "kind", "campaign", "models", "prompt", "rater", "since", "until", "blind_only", "leaked", "merge", "style",
+        "topic",
     ],
 }  # fmt: skip
 
