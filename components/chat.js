@@ -21,7 +21,7 @@ const log = () => document.querySelector("#chatbot [role=log]");
 const press = (button) => {
   const values = {...fields(button.closest("form")), ...JSON.parse(button.dataset.chat)};
   spot = button.dataset.spot || null;
-  until = Date.now() + 3000;
+  until = Date.now() + 10000;
   // Earlier messages come above what is being read, which stays where it is: so far from the end.
   below = values.act === "earlier" && log() ? log().scrollHeight - log().scrollTop : null;
   trigger(asks.has(values.act) ? "submit" : judges.has(values.act) || values.prefer ? "like" : "select", values);
@@ -44,16 +44,20 @@ if (!window.provingChatHeard) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && go) { event.preventDefault(); go.click(); }
     if (event.key === "Escape") { event.preventDefault(); panel.querySelector('[data-chat*="close"]')?.click(); }
   });
-  // The keyboard stays where it was: messages are made anew with every change.
-  new MutationObserver(() => {
+  // The keyboard stays where it was: messages are made anew with every change, and a button that is switched off lets go
+  // of it a moment after the change.
+  const back = () => {
     if (below !== null && Date.now() < until && log()) log().scrollTop = log().scrollHeight - below;
-    const free = !document.activeElement || document.activeElement === document.body;
+    const at = document.activeElement;
+    const free = !at || at === document.body || at.disabled;
     if (!spot || !free || Date.now() > until) return;
     const next = [...document.querySelectorAll("#chatbot [data-spot], #chat-earlier [data-spot], #chat-desk [data-spot]")];
     const same = next.find((button) => button.dataset.spot === spot && !button.disabled)
       || next.find((button) => button.dataset.spot.split(":").slice(0, 2).join(":") === spot.split(":").slice(0, 2).join(":") && !button.disabled);
     if (same) same.focus({preventScroll: true});
-  }).observe(document.body, {childList: true, subtree: true});
+  };
+  new MutationObserver(back).observe(document.body, {childList: true, subtree: true});
+  document.addEventListener("focusout", () => setTimeout(back, 0));
   document.addEventListener("pointerdown", (event) => { if (!event.target.closest("[data-chat]")) spot = null; });
   for (const moves of ["wheel", "pointerdown", "keydown"]) document.addEventListener(moves, () => { below = null; }, {capture: true, passive: true});
 }

@@ -172,7 +172,7 @@ def _arrows(turn: Turn, place: tuple[int, int]) -> str:
 def _asked_line(turn: Turn, place: tuple[int, int]) -> str:
     # Not the Chatbot's own Edit: it edits what was rendered, and not where anything stands under the text.
     edit = act("edit", "Edit", "Edit this message", f"{turn.id}:edit", turn=turn.id)
-    return f'<div class="pg-said">{_arrows(turn, place) if place[1] > 1 else ""}{edit}</div>'
+    return f'<div class="pg-own">{_arrows(turn, place) if place[1] > 1 else ""}{edit}</div>'
 
 
 def _answer_line(conversation: Conversation, turn: Turn, place: tuple[int, int]) -> str:

@@ -224,9 +224,8 @@ class ChatPage:
         gr.on([view.again.click, view.chatbot.retry], self.regenerate, given, outputs, **stream)
         view.desk.submit(self.acts.ask, [view.text, *given], outputs, **stream)
         # Not queued: what is only looked up is on the screen within a tenth of a second.
-        view.desk.select(
-            self.acts.act, [view.text, *given], outputs, queue=False, api_visibility="private", show_progress="hidden"
-        )
+        at_once = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+        looked = view.desk.select(self.acts.act, [view.text, *given], outputs, **at_once)
         view.desk.like(self.acts.judge, given, outputs, **quick)
         self.attach.wire(view.attach, view.conversation, shared)
         kept.shown.submit(self.kept.open, given, outputs, **stream)
@@ -238,13 +237,11 @@ class ChatPage:
         view.presets.shown.select(self.presets.choose, [view.text, *given], arranged, **quick)
         shared.opened.change(self.presets.arrive, shared.opened, arranged, **quick)
         kept.told.change(None, kept.told, None, js="(told) => window.provingKept?.(told)", api_visibility="private")
-        gr.on(
-            [shared.pinned.change, view.conversation.change, view.max_new_tokens.release, view.system.blur],
-            self.around,
-            [view.conversation, shared.pinned, view.system, view.max_new_tokens],
-            [view.cost, view.earlier],
-            **quick,
-        )
+        around = [view.conversation, shared.pinned, view.system, view.max_new_tokens]
+        changes = [shared.pinned.change, view.conversation.change, view.max_new_tokens.release, view.system.blur]
+        gr.on(changes, self.around, around, [view.cost, view.earlier], **quick)
+        # Of what is not queued, gradio's page hears no change of a state.
+        looked.then(self.around, around, [view.cost, view.earlier], **at_once)
         shared.pinned.change(
             self.controls,
             [shared.pinned, view.conversation, shared.opened],
