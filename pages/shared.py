@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from html import escape
+from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
@@ -90,7 +91,7 @@ class Frame:
             None, shared.address, None, js="(query) => window.provingAddress(query)", api_visibility="private"
         )
 
-    def arrive(self, visitor: str, request: gr.Request) -> tuple[gr.Tabs, Address, ModelRef | None, str, str]:
+    def arrive(self, visitor: str, request: gr.Request) -> tuple[Any, Address, ModelRef | None, str, str]:
         """Open what the link names, pin the start model, and give a new visitor a random id."""
         place = read_address(dict(request.query_params))
         try:
@@ -99,7 +100,9 @@ class Frame:
         except AppError as error:
             pinned = None
             gr.Warning(str(error), title="No model at start")
-        return gr.Tabs(selected=place.tab), place, pinned, visitor or uuid4().hex, place.query()
+        # The page begins on Search: whoever has gone elsewhere by now is not called back.
+        tab = gr.skip() if place.tab == Address().tab else gr.Tabs(selected=place.tab)
+        return tab, place, pinned, visitor or uuid4().hex, place.query()
 
     def leave_for(self, opened: Address, searched: str, mode: str, event: gr.SelectData) -> str:
         """The address of the tab that was chosen."""

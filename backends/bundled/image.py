@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backends.image.adapter_files import AdapterPlace, in_folder
 from core.catalog import LocalFolder
 from core.refs import ModelRef
 
-# The owner of what comes with the app.
-OWNER = "proving"
 IMAGE_FOLDER = "tiny-emoji-diffusion"
 # What `pipeline_revision` gives for the folder; a test holds it. It changes only when the model does.
-IMAGE_REVISION = "58dd9bec755672544fcd431fa4f021040fb33947"
-IMAGE_REF = ModelRef(f"{OWNER}/{IMAGE_FOLDER}", IMAGE_REVISION)
+IMAGE_REVISION = "b4c96d65cdeee621ce307c9514761abc24a94b6b"
+IMAGE_REF = ModelRef(f"proving/{IMAGE_FOLDER}", IMAGE_REVISION)
 IMAGE_STEPS = 20
 IMAGE_GUIDANCE = 3.5
 
@@ -29,8 +26,3 @@ def image_folders() -> tuple[LocalFolder, ...]:
     if not (path / "model_index.json").is_file():
         return ()
     return (LocalFolder(IMAGE_REF, path, ready=True, bundled=True),)
-
-
-def image_adapters() -> tuple[AdapterPlace, ...]:
-    """The LoRAs that come with it; none when their files were left out of this installation."""
-    return tuple(in_folder(image_path().parent / "loras", OWNER))

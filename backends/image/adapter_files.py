@@ -175,17 +175,17 @@ def in_cache(cache_dir: Path) -> Iterator[AdapterPlace]:
             continue  # A folder somebody made by hand; the Hub has no such name.
 
 
-def in_folder(folder: Path, owner: str = "local") -> Iterator[AdapterPlace]:
-    """LoRA files, and ControlNets in folders of their own; each is the owner's, and pinned to its content."""
+def in_folder(folder: Path) -> Iterator[AdapterPlace]:
+    """The operator's own: LoRA files, and ControlNets in folders of their own; each pinned to its content."""
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
         try:
             if path.suffix == ".safetensors":
-                yield AdapterPlace(ModelRef(f"{owner}/{path.stem}", _content([path])), "lora", path, path.name)
+                yield AdapterPlace(ModelRef(f"local/{path.stem}", _content([path])), "lora", path, path.name)
             elif path.is_dir() and controlnet_whole(path):
                 parts = sorted(entry for entry in path.iterdir() if entry.suffix in (".json", ".safetensors"))
-                yield AdapterPlace(ModelRef(f"{owner}/{path.name}", _content(parts)), "controlnet", path)
+                yield AdapterPlace(ModelRef(f"local/{path.name}", _content(parts)), "controlnet", path)
         except (AppError, OSError) as error:
             log.warning("%s is left out of the adapters: %s", path, error)
 

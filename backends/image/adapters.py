@@ -59,16 +59,12 @@ class Adapters:
         endpoint: str,
         token: str | None = None,
         folder: Path,
-        bundled: tuple[AdapterPlace, ...] = (),
         cache_dir: Path | None = None,
     ) -> None:
-        """`folder` holds the operator's own adapters, `bundled` are those that come with the app.
-
-        `cache_dir` None is where huggingface_hub itself looks.
-        """
+        """`folder` holds the operator's own adapters; `cache_dir` None is where huggingface_hub itself looks."""
         self._files, self._resolve = files, resolve
         self._endpoint, self._token = endpoint, token
-        self._folder, self._bundled, self._cache_dir = folder, bundled, cache_dir
+        self._folder, self._cache_dir = folder, cache_dir
         self._lock = threading.Lock()
         self._downloads: dict[tuple[AdapterKind, str], AdapterDownloads] = {}
         self._bases: dict[ModelRef, Base] = {}
@@ -82,7 +78,7 @@ class Adapters:
     def find(self, base: ModelRef, text: str, kind: AdapterKind) -> Adapter:
         """As `core.image_protocols.ImageRouter.find_adapter`."""
         repo_id, revision, file = split_adapter(text)
-        if self._lies_here(repo_id):
+        if repo_id.startswith(LOCAL):
             return self._own(base, repo_id, revision, kind)
         ref = self._resolve(repo_id, revision)
         if kind == "controlnet":
@@ -91,7 +87,7 @@ class Adapters:
 
     def prepare(self, adapter: Adapter) -> Iterator[Progress]:
         """As `core.image_protocols.ImageRouter.prepare_adapter`."""
-        if not self._lies_here(adapter.ref.repo_id):
+        if not adapter.ref.repo_id.startswith(LOCAL):
             yield from self._download(adapter.kind, adapter.file).download(adapter.ref)
         yield Progress("ready")
 
@@ -123,7 +119,7 @@ class Adapters:
     # How each kind is found.
 
     def _own(self, base: ModelRef, repo_id: str, revision: str, kind: AdapterKind) -> Adapter:
-        for place in self._own_places():
+        for place in in_folder(self._folder):
             if (place.ref.repo_id, place.kind) == (repo_id, kind) and revision in ("", place.ref.revision):
                 return self._check(base, place)
         raise UserInputError(f"There is no {_KINDS[kind]} {repo_id} in {self._folder}. Put its file there first.")
@@ -156,16 +152,8 @@ class Adapters:
     # What is here, and whether it fits.
 
     def _places(self) -> Iterator[AdapterPlace]:
-        yield from self._own_places()
-        yield from self._cached()
-
-    def _lies_here(self, repo_id: str) -> bool:
-        """Whether it is one of the operator's or of the app's own, which no network has."""
-        return repo_id.startswith(LOCAL) or any(place.ref.repo_id == repo_id for place in self._bundled)
-
-    def _own_places(self) -> Iterator[AdapterPlace]:
         yield from in_folder(self._folder)
-        yield from self._bundled
+        yield from self._cached()
 
     def _cached(self) -> Iterator[AdapterPlace]:
         from huggingface_hub import constants
@@ -207,7 +195,7 @@ class Adapters:
             raise UserInputError(f"{place.ref.repo_id} is not a LoRA. Choose another file.")
         note = check_fit(header, self._base(base), place.ref.repo_id)
         readme = place.path.parent / "README.md"
-        triggers = header.triggers or _triggers_of(None if self._lies_here(place.ref.repo_id) else readme)
+        triggers = header.triggers or _triggers_of(readme if place.ref.repo_id[: len(LOCAL)] != LOCAL else None)
         return Adapter(place.ref, "lora", place.file, triggers, place.path.stat().st_size, note)
 
     def _check_net(self, base: ModelRef, config: Mapping[str, Any], name: str) -> None:

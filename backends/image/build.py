@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from backends.bundled.image import IMAGE_REF, image_adapters, image_folders
+from backends.bundled.image import IMAGE_REF, image_folders
 from backends.image.adapters import Adapters
 from backends.image.files import ImageFiles, PipelineDownloads, own_pipeline
 from backends.image.png import read_picture, text_chunks, write_png
@@ -218,9 +218,7 @@ def build_images(
     files = ImageFiles(folders, PipelineDownloads(endpoint, token))
     resolve = resolve or _resolver(endpoint, token, folders)
     pins = PinBook(data_dir / "image-pins.json")
-    adapters = Adapters(
-        files, resolve, endpoint=endpoint, token=token, folder=data_dir / "adapters", bundled=image_adapters()
-    )
+    adapters = Adapters(files, resolve, endpoint=endpoint, token=token, folder=data_dir / "adapters")
     return ImageRouter(
         ((_zero_gpu if zero_gpu else _local)(files, adapters, orphan_seconds),),
         resolve=resolve,
