@@ -24,7 +24,7 @@ CardApi: model_card
 RepoPages: paper rows
 UseModel: use
 AskedParts: difference header history people sheet template
-ChatPage: around clear controls edit regenerate send send_example stop
+ChatPage: around clear controls regenerate send send_example stop
 ChatApi: chat
 Acts: act ask
 AttachPage: change shown

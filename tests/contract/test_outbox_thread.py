@@ -84,8 +84,10 @@ def test_built_for_the_hub_it_sends_and_names_the_account(tmp_path: Path, hub: H
 def test_hub_token_that_expired_is_told_before_anything_waits(tmp_path: Path, hub: HubServer) -> None:
     hub.add_user("alice", "hf_old", expired=True)
     store = build_feedback(tmp_path, dataset="alice/votes", token="hf_old", endpoint=hub.url)
-    until(lambda: store.status().warnings)
-    assert "expired" in store.status().warnings[0] and store.status().account is None
+    # Told once: as a warning until the first attempt to send says the same as an error.
+    until(lambda: store.status().last_error)
+    assert "expired" in str(store.status().last_error) and store.status().account is None
+    assert not any("expired" in warning for warning in store.status().warnings)
     store.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -62,7 +63,9 @@ def call(demo: gr.Blocks, name: str, account: Account, value: str) -> list[Any]:
             said += done["data"]
             iterator = done["iterator"]
 
-    return asyncio.run(steps())
+    # In a thread of its own: a worker that has driven a browser has a loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, steps()).result()
 
 
 def log(rules: Access) -> list[tuple[str, str, str, str]]:
