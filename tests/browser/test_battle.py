@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -262,7 +263,7 @@ def converse(page: Page, url: str) -> None:
     expect(page.locator("#chat-status")).to_contain_text("Cut at max new tokens. Continue goes on with it.")
     first = str(page.locator("#chatbot .pg-figures [data-copy]").get_attribute("data-copy"))
     page.locator("#chat-desk").get_by_role("button", name="Go on with this answer").click()
-    expect(page.locator("#chatbot .pg-figures")).to_contain_text("32 out", timeout=SLOW)
+    expect(page.locator("#chatbot .pg-figures")).to_contain_text(re.compile(r"\b(1[7-9]|2\d|3[0-2]) out"), timeout=SLOW)
     assert str(page.locator("#chatbot .pg-figures [data-copy]").get_attribute("data-copy")).startswith(first)
     page.locator("#regenerate").click()
     expect(page.locator("#chatbot .pg-siblings")).to_contain_text("2/2", timeout=SLOW)
@@ -307,8 +308,6 @@ def listed(page: Page, url: str) -> None:
     expect(page.locator("#vote-left")).to_be_visible(timeout=SLOW)
 
 
-# Its first try of a run has stood still in `converse` with an idle app more than once, and the next one passed: not found yet.
-@pytest.mark.flaky(reruns=2)
 @pytest.mark.bundled
 def test_two_people_at_once_on_the_bundled_model_and_every_row_is_found(
     browser: Browser, data_dir: Path, tmp_path: Path
