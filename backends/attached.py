@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from backends.feedback import durable
 from backends.image.png import read_picture, write_png
 from core.attached import MOST_SIDE, Attached, gone
 from core.errors import ConversationError, UserInputError
@@ -52,7 +53,7 @@ class AttachedFiles:
             held = Path(self._passing.name) / f"{attached.sha256}.png"
             # Also when somebody else keeps the same one: they may delete it before this one is kept.
             if not held.is_file():
-                _write(held, png)
+                durable.write(held, png)
                 _bound(held.parent, MOST_PASSING_BYTES)
         return attached
 
@@ -67,7 +68,7 @@ class AttachedFiles:
                 target = self._kept / f"{picture.sha256}.png"
                 if path != target:
                     self._kept.mkdir(parents=True, exist_ok=True, mode=0o700)
-                    _write(target, path.read_bytes())
+                    durable.write(target, path.read_bytes())
                     written = True
                 if self._passing is not None:
                     (Path(self._passing.name) / target.name).unlink(missing_ok=True)
@@ -141,20 +142,6 @@ class AttachedFiles:
                 f"The picture could not be kept or read ({error.strerror}). Check the space and the permissions of "
                 f"{self._kept}, then try again."
             ) from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as out:
-            out.write(data)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _bound(folder: Path, most: int) -> None:

@@ -12,7 +12,6 @@ import functools
 import json
 import os
 import shutil
-import signal
 import ssl
 import sys
 from collections.abc import Callable
@@ -25,6 +24,7 @@ import pyarrow.parquet  # noqa: F401
 
 from backends.feedback import database, durable
 from backends.feedback.hub import HubDatasetRepo
+from tests.contract.dying_copies import Countdown, let_die
 from tests.contract.outbox_rows import comparison, open_store, preference
 
 OLD = [f"old-{n}" for n in range(3)]
@@ -32,24 +32,14 @@ OLD = [f"old-{n}" for n in range(3)]
 MOMENT = "2026-11-21T12:00:00+00:00"
 
 
-class Steps:
-    """Counts steps and dies at one of them."""
-
-    def __init__(self) -> None:
-        self.left: int | None = None
-
-    def step(self) -> None:
-        if self.left is None:
-            return
-        if self.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        self.left -= 1
+class Steps(Countdown):
+    """A countdown whose steps stand around functions."""
 
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         def stepped(*args: Any, **kwargs: Any) -> Any:
-            self.step()
+            self()
             result = function(*args, **kwargs)
-            self.step()
+            self()
             return result
 
         return stepped
@@ -64,11 +54,11 @@ def arm(steps: Steps) -> None:
     write = database.Database.write
 
     def stepped_write(self: database.Database):
-        steps.step()
+        steps()
         with write(self) as db:
             yield db
-            steps.step()
-        steps.step()
+            steps()
+        steps()
 
     from contextlib import contextmanager
 
@@ -107,7 +97,7 @@ def play(folder: Path, scenario: str, hub: dict[str, str] | None, steps: Steps, 
         store.withdraw("new-preference")
         os.write(told, b"emptied\n")
         delivery.send()
-    steps.left = None
+    steps.left = -1
 
 
 def warm_up(folder: Path, given: dict[str, Any]) -> None:
@@ -123,23 +113,12 @@ def warm_up(folder: Path, given: dict[str, Any]) -> None:
 def killed(given: dict[str, Any], steps: Steps) -> dict[str, int | None]:
     """Let one copy after the other die."""
     warm_up(Path(given["root"]) / "warm", given)
-    for number in range(given["most"]):
-        folder = Path(given["root"]) / str(number)
-        shutil.copytree(given["base"], folder)
-        child = os.fork()
-        if child == 0:
-            try:
-                play(folder, given["scenario"], given["hub"], steps, number)
-                os._exit(0)
-            except BaseException:
-                import traceback
 
-                traceback.print_exc()
-                os._exit(1)
-        _, status = os.waitpid(child, 0)
-        if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
-            return {"killed": number, "exit": os.waitstatus_to_exitcode(status)}
-    return {"killed": given["most"], "exit": None}
+    def one(folder: Path, number: int) -> None:
+        play(folder, given["scenario"], given["hub"], steps, number)
+
+    number, status = let_die(Path(given["root"]), Path(given["base"]), one, given["most"])
+    return {"killed": number, "exit": status}
 
 
 def main() -> None:
