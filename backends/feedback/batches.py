@@ -16,6 +16,7 @@ from backends.feedback.compaction import mergeable, to_top_up
 from backends.feedback.database import Database
 from backends.feedback.encoding import decode
 from backends.feedback.erasing import erase, waiting
+from backends.feedback.giving_way import a_few_at_a_time
 from backends.feedback.pictures import picture_in
 from core.dataset import Config
 
@@ -120,7 +121,7 @@ class Batches:
                 "SELECT columns FROM placements JOIN rows ON rows.seq = placements.row WHERE batch = ? ORDER BY row",
                 (batch.id,),
             )
-            return [decode(batch.config, text, picture_in(db)) for (text,) in found]
+            return [decode(batch.config, text, picture_in(db)) for some in a_few_at_a_time(found) for (text,) in some]
 
     def record(self, batch: Batch, sha256: str) -> None:
         """Fix the bytes of a batch, before they are offered to anyone."""

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from backends.feedback.giving_way import a_few_at_a_time
 from core.dataset import COLUMNS, ColumnType, Config
-
-TOGETHER = 50
 
 
 def features(config: Config) -> Any:
@@ -41,13 +40,13 @@ def shard(config: Config, rows: Sequence[Mapping[str, object]]) -> bytes:
     import pyarrow.parquet as pq
 
     schema = features(config).arrow_schema
-    # A few rows at a time: while Python's values become Arrow's, nobody else's thread runs, and somebody may be voting.
+    # While Python's values become Arrow's, nobody else's thread runs.
     parts = [
         pa.Table.from_pydict(
             {name: [as_stored(kind, row.get(name)) for row in some] for name, kind in COLUMNS[config].items()},
             schema=schema,
         )
-        for some in (rows[start : start + TOGETHER] for start in range(0, len(rows), TOGETHER))
+        for some in a_few_at_a_time(rows)
     ]
     table = pa.concat_tables(parts).combine_chunks() if parts else schema.empty_table()
     out = io.BytesIO()
