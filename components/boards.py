@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import base64
+from collections.abc import Callable, Mapping
 from html import escape
 
 from components.numbers import bytes_of, parameters
@@ -73,6 +74,16 @@ def agreement_html(found: Agreement) -> str:
         + '<p class="pg-meta">Shares are of decided votes, with 95 % intervals on hover. Agrees: with the other reviewers of '
         f"the same item. {GOLD_ASKED if found.gold.total else GOLD_UNASKED}</p>"
     )
+
+
+def downloads_html(tables: Mapping[str, str]) -> str:
+    """Links that save tables (CSV by name). They hold what they save, so nothing of it stays on the server."""
+    links = " · ".join(
+        f'<a download="{escape(name)}.csv" href="data:text/csv;charset=utf-8;base64,'
+        f'{base64.b64encode(text.encode()).decode()}">{escape(name)}.csv</a>'
+        for name, text in tables.items()
+    )
+    return f'<p class="pg-meta">For a spreadsheet, every row: {links}</p>' if links else ""
 
 
 def published_html(step: ExportStep) -> str:

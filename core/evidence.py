@@ -370,6 +370,10 @@ class Evidence(Protocol):
         """Values that occur, for the filters."""
         ...
 
+    def tables(self, found: Leaderboard | Agreement) -> dict[str, str]:
+        """What was found as CSV, by the table's name; every row of it, also those a page leaves out."""
+        ...
+
     def export(self, order: ExportOrder, folder: Path) -> Iterator[ExportStep]:
         """Write files into `folder`, saying how far it is; the last step has the files."""
         ...

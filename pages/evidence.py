@@ -11,7 +11,7 @@ import gradio as gr
 
 from components.api import expose
 from components.background import Done, bar, watched
-from components.boards import agreement_html, leaderboard_html
+from components.boards import agreement_html, downloads_html, leaderboard_html
 from components.errors import shown_to_user
 from core.arguments import check_types
 from core.errors import UserInputError
@@ -166,7 +166,7 @@ class EvidencePage:
             try:
                 for step in watched(work):
                     if isinstance(step, Done):
-                        yield "", leaderboard_html(step.value)
+                        yield "", leaderboard_html(step.value) + downloads_html(self.evidence.tables(step.value))
                     elif step[1]:
                         yield bar(f"Resampling votes: {step[0]} of {step[1]} rounds", *step), gr.skip()
                     else:
@@ -182,7 +182,7 @@ class EvidencePage:
             try:
                 for step in watched(lambda progress: self.evidence.agreement(wanted)):
                     if isinstance(step, Done):
-                        yield "", agreement_html(step.value)
+                        yield "", agreement_html(step.value) + downloads_html(self.evidence.tables(step.value))
                     else:
                         yield bar("Reading every vote"), gr.skip()
             except Exception:

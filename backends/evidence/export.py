@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+from backends.evidence.frames import csv_of
 from backends.evidence.views import CONFIG_OF, Columns, makers_of, rows_of
 from backends.feedback.parquet import as_stored
 from core import __version__
@@ -21,8 +22,6 @@ from core.identity import now
 LOCK = "models.lock.json"
 CARD = "README.md"
 WRITTEN_TOGETHER, PICTURES_TOGETHER = 1_000, 20
-# A spreadsheet runs a cell that begins like this.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 # Characters that some readers take for the end of a line, as JSON escapes them.
 _NO_LINES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "\x85\u2028\u2029"})
 _TRAINER: dict[View, str] = {"dpo": "DPO", "reward": "Reward", "kto": "KTO", "sft": "SFT"}
@@ -143,20 +142,17 @@ class _Lines:
 
 
 class _Csv:
-    """Lists as JSON; a text that a spreadsheet would run as a formula begins with an apostrophe."""
-
     def __init__(self, path: Path, view: View) -> None:
-        self._path, self._first = path, True
+        self._file, self._first = path.open("w", encoding="utf-8", newline=""), True
 
     def write(self, rows: list[Columns]) -> None:
         import pandas as pd
 
-        frame = pd.DataFrame([{name: _cell(value) for name, value in row.items()} for row in rows])
-        frame.to_csv(self._path, index=False, mode="w" if self._first else "a", header=self._first, encoding="utf-8")
+        self._file.write(csv_of(pd.DataFrame(rows), header=self._first))
         self._first = False
 
     def close(self) -> None:
-        pass
+        self._file.close()
 
 
 _WRITERS: dict[Format, type[_Parquet] | type[_Lines] | type[_Csv]] = {
@@ -164,14 +160,6 @@ _WRITERS: dict[Format, type[_Parquet] | type[_Lines] | type[_Csv]] = {
     "jsonl": _Lines,
     "csv": _Csv,
 }
-
-
-def _cell(value: object) -> object:
-    if isinstance(value, list | dict):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
-    return value
 
 
 def _features(view: View) -> Any:

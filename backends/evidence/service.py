@@ -13,6 +13,7 @@ from typing import TypeVar
 from backends.evidence import board
 from backends.evidence.agreement import agreement
 from backends.evidence.export import export
+from backends.evidence.frames import tables_of
 from backends.evidence.publish import HubExports
 from core.errors import UserInputError
 from core.evidence import Agreement, Choices, Facts, Kind, Leaderboard, Merge, RowSource, VoteFilter, Votes
@@ -87,6 +88,10 @@ class EvidenceOf:
             return Choices(tuple(models), tuple(raters), tuple(campaigns))
 
         return self._once(("choices", kind), compute, self._quick)
+
+    def tables(self, found: Leaderboard | Agreement) -> dict[str, str]:
+        """What was found as CSV, by the table's name; every row of it, also those a page leaves out."""
+        return tables_of(found)
 
     def export(self, order: ExportOrder, folder: Path) -> Iterator[ExportStep]:
         """Write files into `folder`, saying how far it is; the last step has the files."""
