@@ -47,6 +47,11 @@ def test_leaderboard_agreement_and_export(page: Page, url: str, tmp_path: Path) 
     page.get_by_role("button", name="Clear filters").click()
     expect(rows).to_have_count(3)
 
+    with page.expect_download() as table:
+        page.locator("#board").get_by_role("link", name="standings.csv").click()
+    table.value.save_as(tmp_path / "standings.csv")
+    assert (tmp_path / "standings.csv").read_text(encoding="utf-8").count("\n") == 4
+
     page.get_by_role("tab", name="Agreement").click()
     expect(page.locator("#agreement")).to_contain_text("Reviewers")
     expect(page.locator("#agreement .pg-board").last.locator("tbody tr")).to_have_count(3)
