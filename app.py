@@ -370,7 +370,7 @@ def build(services: Services) -> gr.Blocks:
                 chat_view = chat.build()
                 with chat_view.left:
                     battle_view = battle.build()
-                with chat_view.aside:
+                with chat_view.settings.aside:
                     adapter_view = adapter.build()
             # Built always, so that the order of the tabs and their addresses never change; shown when something draws.
             with gr.Tab("Images", id="images", visible=services.images is not None):
@@ -416,7 +416,7 @@ def build(services: Services) -> gr.Blocks:
         card.wire(card_view, shared)
         chat.wire(chat_view, shared)
         battle.wire(battle_view, chat_view, shared)
-        adapter.wire(adapter_view, chat_view.aside, shared)
+        adapter.wire(adapter_view, chat_view.settings.aside, shared)
         if remote and remote_view:
             remote.wire(remote_view, chat_view, battle_view, shared, demo)
         ChatApi(router, take).wire()

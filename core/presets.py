@@ -11,12 +11,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from core.arguments import check_characters
+from core.chat import GenerationSettings, check_settings
 from core.errors import UserInputError
 
 MOST_LINK = 16_000
 MOST_TEXT = 8_000
 MOST_FIELDS = 6
 MOST_RUBRIC = 8
+NUMBERS = ("temperature", "top_p", "top_k", "repetition_penalty", "max_new_tokens", "seed")
+WHOLE = ("top_k", "max_new_tokens", "seed")
 _LINK = re.compile(r"[A-Za-z0-9_-]{1,16000}")
 
 
@@ -124,14 +127,8 @@ def read_setup(text: str) -> Setup:
     if not isinstance(record, dict):
         raise broken
     numbers = record.get("settings")
-    kept: dict[str, Any] = {
-        name: value
-        for name, value in (numbers.items() if isinstance(numbers, dict) else ())
-        if name in ("temperature", "top_p", "max_new_tokens", "seed")
-        and isinstance(value, int | float)
-        and not isinstance(value, bool)
-    }
     said = numbers if isinstance(numbers, dict) else {}
+    kept: dict[str, Any] = _numbers(said)
     if said.get("thinking") in ("on", "off"):
         kept["thinking"] = said["thinking"]
     if template := _text(said.get("template"), "The template options"):
@@ -145,6 +142,21 @@ def read_setup(text: str) -> Setup:
         record.get("locked") is True,
         read_preset(preset) if preset else None,
     )
+
+
+def _numbers(said: Mapping[str, Any]) -> dict[str, float]:
+    """The settings that are numbers, within the bounds an answer has; raises `UserInputError` naming the one that is not."""
+    kept: dict[str, float] = {
+        name: said[name]
+        for name in NUMBERS
+        if isinstance(said.get(name), int | float) and not isinstance(said[name], bool)
+    }
+    try:
+        kept |= {name: int(kept[name]) for name in WHOLE if name in kept}
+    except (ValueError, OverflowError) as error:
+        raise UserInputError("This link has a setting that is no number. Ask for it again.") from error
+    check_settings(GenerationSettings(**kept))  # type: ignore[arg-type]
+    return kept
 
 
 def read_preset(record: object) -> Preset:

@@ -183,9 +183,9 @@ class BattlePage:
             **quick,
         )
         gr.on(
-            [chat.temperature.change, chat.top_p.change, chat.max_new_tokens.change],
+            [chat.settings.temperature.change, chat.settings.top_p.change, chat.settings.max_new_tokens.change],
             self.limit,
-            [chat.temperature, chat.top_p, chat.max_new_tokens],
+            [chat.settings.temperature, chat.settings.top_p, chat.settings.max_new_tokens],
             view.limits,
             trigger_mode="always_last",
             **quick,

@@ -12,7 +12,6 @@ import gradio as gr
 from components.chat_panels import bar
 from components.errors import shown_to_user
 from components.transcript import LATEX, earlier_line, turn_at
-from core.address import Address
 from core.attached import NONE_HERE, AttachedPictures, Take
 from core.chat import GenerationSettings
 from core.chat_protocols import ChatRouter
@@ -20,15 +19,15 @@ from core.conversation import Conversation
 from core.conversations import ConversationStore
 from core.errors import AppError
 from core.feedback_protocols import FeedbackStore
-from core.refs import ModelRef, shown
+from core.refs import ModelRef
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from core.rubric import Rubric
-from core.template_kwargs import THINKING
 from pages.chat_attach import AttachPage, AttachView
 from pages.chat_judge import Judging
 from pages.chat_keeping import Keeper, told
 from pages.chat_kept import KeptPage, KeptView
 from pages.chat_presets import PresetsPage, PresetsView
+from pages.chat_settings import SettingsPage, SettingsView
 from pages.chat_stream import Answers, Given, Update, seed_of, settings_of
 from pages.chat_tree import Acts
 from pages.shared import Shared
@@ -62,17 +61,11 @@ class ChatView:
     again: gr.Button
     clear: gr.Button
     status: gr.HTML
-    temperature: gr.Slider
-    top_p: gr.Slider
-    max_new_tokens: gr.Slider
-    seed: gr.Textbox
+    settings: SettingsView
     conversation: gr.State
     running: gr.State
     cost: gr.HTML
-    aside: gr.Accordion
     desk: gr.HTML
-    thinking: gr.Radio
-    template: gr.Textbox
     presets: PresetsView
     kept: KeptView
     attach: AttachView
@@ -114,6 +107,7 @@ class ChatPage:
         self.judging = Judging(store, secret, self.answers.ratings, rubric, pictures)
         self.attach = AttachPage(self.answers)
         self.presets = PresetsPage(self.answers)
+        self.settings = SettingsPage(self.answers)
         self.acts = Acts(self.answers, self.judging, self.presets.ask)
         self.kept = KeptPage(self.answers, keeper, take or pictures.take)
 
@@ -171,42 +165,21 @@ class ChatPage:
                         send = gr.Button("Send", variant="primary", min_width=90, scale=0, elem_id="send")
             with gr.Column(scale=2, min_width=240):
                 presets = self.presets.build()
-                with gr.Accordion("Settings", open=False, elem_id="chat-settings") as aside:
-                    temperature = gr.Slider(0, 2, value=0.7, step=0.05, label="Temperature", info="0 is greedy.")
-                    top_p = gr.Slider(0.05, 1, value=0.95, step=0.01, label="Top-p")
-                    max_new_tokens = gr.Slider(16, 4096, value=512, step=16, label="Max new tokens")
-                    # A text box: gradio shows an empty number as 0 and sends that.
-                    seed = gr.Textbox(label="Seed", info="Empty: random, and shown.", max_lines=1, elem_id="chat-seed")
-                    thinking = gr.Radio(
-                        [("As the model has it", ""), ("On", "on"), ("Off", "off")],
-                        value="",
-                        label="Thinking first",
-                        info="The switch of this model's own chat template.",
-                        visible=False,
-                        elem_id="chat-thinking",
-                    )
-                    template = gr.Textbox(
-                        label="Template options",
-                        placeholder="name=value, one a line",
-                        lines=1,
-                        max_lines=6,
-                        visible=False,
-                        elem_id="chat-template",
-                    )
+                settings = self.settings.build()
                 kept = self.kept.build()
         return ChatView(
-            left, mode, single, system, chatbot, text, send, stop, again, clear, status, temperature, top_p,
-            max_new_tokens, seed, gr.State(Conversation()), gr.State(None), cost, aside, desk, thinking, template, presets, kept,
-            attach, earlier,
+            left, mode, single, system, chatbot, text, send, stop, again, clear, status, settings,
+            gr.State(Conversation()), gr.State(None), cost, desk, presets, kept, attach, earlier,
         )  # fmt: skip
 
     def wire(self, view: ChatView, shared: Shared) -> None:
         """Events only."""
         kept = view.kept
-        settings = [view.temperature, view.top_p, view.max_new_tokens, view.seed]
+        controls = view.settings
+        settings = [controls.temperature, controls.top_p, controls.max_new_tokens, controls.seed]
         given = [
             view.conversation, shared.pinned, view.system, *settings, view.running, shared.visitor, kept.incognito,
-            view.thinking, view.presets.task, view.template, view.attach.attached,
+            controls.thinking, view.presets.task, controls.template, view.attach.attached, controls.top_k, controls.repetition_penalty,
         ]  # fmt: skip
         outputs = [
             view.text, view.chatbot, view.conversation, view.running, view.send, view.stop, view.status, view.desk,
@@ -232,22 +205,17 @@ class ChatPage:
         kept.shown.select(self.kept.manage, given, outputs, **quick)
         arranged = [
             view.system, *settings, view.text, view.presets.task, view.desk, kept.told,
-            view.thinking, view.template,
+            controls.thinking, controls.template, controls.top_k, controls.repetition_penalty,
         ]  # fmt: skip
         view.presets.shown.select(self.presets.choose, [view.text, *given], arranged, **quick)
         shared.opened.change(self.presets.arrive, shared.opened, arranged, **quick)
         kept.told.change(None, kept.told, None, js="(told) => window.provingKept?.(told)", api_visibility="private")
-        around = [view.conversation, shared.pinned, view.system, view.max_new_tokens]
-        changes = [shared.pinned.change, view.conversation.change, view.max_new_tokens.release, view.system.blur]
+        around = [view.conversation, shared.pinned, view.system, controls.max_new_tokens]
+        changes = [shared.pinned.change, view.conversation.change, controls.max_new_tokens.release, view.system.blur]
         gr.on(changes, self.around, around, [view.cost, view.earlier], **quick)
         # Of what is not queued, gradio's page hears no change of a state.
         looked.then(self.around, around, [view.cost, view.earlier], **at_once)
-        shared.pinned.change(
-            self.controls,
-            [shared.pinned, view.conversation, shared.opened],
-            [view.temperature, view.top_p, view.thinking, view.template, view.desk],
-            **quick,
-        )
+        self.settings.wire(controls, shared, view.desk, view.conversation)
         view.stop.click(self.stop, view.running, view.stop, **quick)
         gr.on([view.clear.click, view.chatbot.clear], self.clear, [view.system, view.running], outputs, **quick)
         view.chatbot.like(
@@ -275,38 +243,6 @@ class ChatPage:
             asked = Given(*given)
             self.answers.refuse_while(asked.running)
             yield from self.answers.answer(asked, asked.asking().back_to_question(), unsent=None)
-
-    def controls(
-        self, pinned: ModelRef | None, conversation: Conversation, place: Address
-    ) -> tuple[Any, Any, Any, Any, Any]:
-        """The controls as the model's author has them, and what its template allows. A link's own settings stay."""
-        with shown_to_user():
-            can = self.answers.abilities(pinned)
-            # The switch has a control of its own.
-            reads = [name for name in (can.template_kwargs if can else ()) if name not in THINKING]
-            linked = place.tab == "chat" and bool(place.chat)
-            has_switch = bool(can and can.thinking)
-
-            def kept(stays: bool) -> dict[str, str]:
-                # What a link says stays; of another model, and of one that does not read it, nothing does.
-                return {} if linked and stays else {"value": ""}
-
-            thinking = gr.Radio(visible=has_switch, **kept(has_switch))
-            info = f"This model's chat template reads {', '.join(shown(name, 60) for name in reads)}."
-            template = gr.Textbox(info=info, visible=bool(reads), **kept(bool(reads)))
-            if linked:
-                return gr.skip(), gr.skip(), thinking, template, gr.skip()
-            own = can.sampling if can else None
-            said = f"0 is greedy. Starts from {can.sampling_from}." if can and own else "0 is greedy."
-            temperature = own.temperature if own and own.temperature is not None else 0.7
-            top_p = own.top_p if own and own.top_p is not None else 0.95
-            return (
-                gr.Slider(value=min(2.0, temperature), info=said),
-                gr.Slider(value=max(0.05, top_p)),
-                thinking,
-                template,
-                self.answers.bar(conversation, pinned),
-            )
 
     def around(
         self, conversation: Conversation, pinned: ModelRef | None, system: str, max_new_tokens: float

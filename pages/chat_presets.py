@@ -70,6 +70,8 @@ class Arranged(NamedTuple):
     told: Any = gr.skip()
     thinking: Any = gr.skip()
     template: Any = gr.skip()
+    top_k: Any = gr.skip()
+    repetition_penalty: Any = gr.skip()
 
 
 class PresetsPage:
@@ -120,20 +122,24 @@ class PresetsPage:
                 value = {"value": numbers[name]} if name in numbers else {}
                 return kind(interactive=free, **value)
 
-            seed = {"value": str(int(numbers["seed"]))} if "seed" in numbers else {}
+            def box(name: str) -> Any:
+                return gr.Textbox(interactive=free, **({"value": str(numbers[name])} if name in numbers else {}))
+
             has_fields = setup.preset is not None and setup.preset.fields
             return Arranged(
                 gr.Textbox(value=setup.system, interactive=free),
                 control(gr.Slider, "temperature"),
                 control(gr.Slider, "top_p"),
                 control(gr.Slider, "max_new_tokens"),
-                gr.Textbox(interactive=free, **seed),
+                box("seed"),
                 setup.first or gr.skip(),
                 setup.preset or gr.skip(),
                 task_panel(setup.preset) if setup.preset and has_fields else gr.skip(),
                 gr.skip(),
                 control(gr.Radio, "thinking"),
                 control(gr.Textbox, "template"),
+                box("top_k"),
+                box("repetition_penalty"),
             )
 
     def _link(self, asked: Given, text: str, preset: Preset, locked: bool) -> str:
@@ -141,6 +147,8 @@ class PresetsPage:
         numbers = {
             "temperature": settings.temperature,
             "top_p": settings.top_p,
+            "top_k": settings.top_k,
+            "repetition_penalty": settings.repetition_penalty,
             "max_new_tokens": settings.max_new_tokens,
             "seed": settings.seed,
             "thinking": asked.thinking or None,

@@ -54,10 +54,14 @@ class Given(NamedTuple):
     task: Preset | None = None
     template: str = ""
     attached: tuple[Attached, ...] = ()
+    top_k: str | float | None = ""
+    repetition_penalty: str | float | None = ""
 
     def settings(self) -> GenerationSettings:
         """The controls as settings, checked."""
-        settings = settings_of(self.temperature, self.top_p, self.max_new_tokens, self.seed)
+        settings = settings_of(
+            self.temperature, self.top_p, self.max_new_tokens, self.seed, self.top_k, self.repetition_penalty
+        )
         return replace(
             settings,
             thinking={"on": True, "off": False}.get(self.thinking or ""),
@@ -316,18 +320,40 @@ def seed_of(text: str) -> int | None:
         raise UserInputError("The seed has to be a whole number; leave it empty for a random one.") from error
 
 
+def number_of(text: str | float | None, name: str) -> float | None:
+    """A box for a number: what is written there, None when it is empty."""
+    if not isinstance(text, str):
+        return text
+    try:
+        # As it is written in half of Europe.
+        return float(text.strip().replace(",", ".")) if text.strip() else None
+    except ValueError as error:
+        raise UserInputError(f"{name} has to be a number; leave it empty for the model's own.") from error
+
+
 def settings_of(
-    temperature: float, top_p: float, max_new_tokens: float, seed: str | float | None
+    temperature: float,
+    top_p: float,
+    max_new_tokens: float,
+    seed: str | float | None,
+    top_k: str | float | None = None,
+    repetition_penalty: str | float | None = None,
 ) -> GenerationSettings:
     """The controls as settings, checked; a crafted request gets the same check as the screen. No seed: a random one."""
     try:
         if isinstance(seed, str):
             seed = seed_of(seed)
+        likeliest = number_of(top_k, "Top-k")
+        if likeliest is not None and not float(likeliest).is_integer():
+            raise UserInputError("Top-k has to be a whole number; leave it empty for the model's own.")
+        penalty = number_of(repetition_penalty, "Repetition penalty")
         return check_settings(
             GenerationSettings(
                 max_new_tokens=int(max_new_tokens),
                 temperature=float(temperature),
                 top_p=float(top_p),
+                top_k=None if likeliest is None else int(likeliest),
+                repetition_penalty=None if penalty is None else float(penalty),
                 seed=None if seed is None else int(seed),
             )
         )

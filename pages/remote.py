@@ -60,9 +60,12 @@ class RemotePage:
         demo.load(self.offer, None, [view.model, battle.models, view.status], **quiet)
         # `input`, not `change`: the value also follows a pin that was made elsewhere.
         view.model.input(
-            self.choose, [view.model, shared.pinned], [shared.pinned, view.model, view.status, chat.seed], **quiet
+            self.choose,
+            [view.model, shared.pinned],
+            [shared.pinned, view.model, view.status, chat.settings.seed],
+            **quiet,
         )
-        shared.pinned.change(self.follow, shared.pinned, [view.model, chat.seed], **quiet)
+        shared.pinned.change(self.follow, shared.pinned, [view.model, chat.settings.seed], **quiet)
 
     def offer(self) -> tuple[Any, str, str]:
         """The models the host lists now, here and in comparisons; a host that does not answer is said in a line."""

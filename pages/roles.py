@@ -24,12 +24,13 @@ CardApi: model_card
 RepoPages: paper rows
 UseModel: use
 AskedParts: difference header history people sheet template
-ChatPage: around clear controls regenerate send send_example stop
+ChatPage: around clear regenerate send send_example stop
 ChatApi: chat
 Acts: act ask
 AttachPage: change shown
 KeptPage: manage open
 PresetsPage: arrive choose
+SettingsPage: controls
 AdapterPage: choose follow hold
 RemotePage: choose follow offer
 BattlePage: ask_listed compare limit read_list retry stop switch

@@ -15,7 +15,7 @@ from components.errors import shown_to_user
 from core.address import TABS, Address, read_address
 from core.catalog import Kind
 from core.chat_protocols import ChatRouter
-from core.errors import AppError
+from core.errors import AppError, UserInputError
 from core.feedback_protocols import FeedbackStore
 from core.presets import read_setup
 from core.refs import ModelRef
@@ -96,6 +96,10 @@ class Frame:
         place = read_address(dict(request.query_params))
         try:
             asked = read_setup(place.chat).model if place.chat else ""
+        except UserInputError:
+            # The Chat tab says what is wrong with the link; the model that is here can be asked all the same.
+            asked = ""
+        try:
             pinned: ModelRef | None = self.router.pin(asked) if asked else self.router.start_model()
         except AppError as error:
             pinned = None

@@ -14,8 +14,9 @@ from playwright.sync_api import Browser, Page, expect
 from backends.feedback.build import build_feedback
 from backends.pins import PinBook
 from backends.router import Router
-from core.chat import GenerationSettings, Message
-from tests.fakes import REF, FakeCatalog, services
+from core.chat import Capabilities, GenerationSettings, Message
+from core.refs import ModelRef
+from tests.fakes import OTHER, REF, FakeCatalog, services
 from tests.scripted_engine import ScriptedChat
 from tests.serving import served, wait_until
 
@@ -46,9 +47,11 @@ class Engine:
         self.count = 0
         self.holds = False
         self.asked: list[tuple[Message, ...]] = []
+        self.settings: list[GenerationSettings] = []
 
     def script(self, messages: tuple[Message, ...], settings: GenerationSettings) -> Sequence[str]:
         self.asked.append(messages)
+        self.settings.append(settings)
         last = messages[-1]
         if last.role == "assistant":
             return ["and this", " is its end."]
@@ -70,6 +73,17 @@ class Engine:
     begun = False
 
 
+class Author(ScriptedChat):
+    """An engine whose models recommend settings; what they are is known when the test says so."""
+
+    known = threading.Event()
+
+    def capabilities(self, ref: ModelRef) -> Capabilities:
+        self.known.wait(300)
+        own = GenerationSettings(temperature=0.2 if ref == REF else 0.3, top_p=0.9, top_k=40)
+        return Capabilities(max_context=2048, sampling=own, sampling_from="generation_config.json")
+
+
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     return Engine()
@@ -83,11 +97,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def url(folder: Path, engine: Engine) -> Iterator[str]:
     router = Router(
-        (ScriptedChat(engine.script, pace=engine.pace, orphan_seconds=600),),
+        (Author(engine.script, pace=engine.pace, orphan_seconds=600),),
         catalog=FakeCatalog(),
         pins=PinBook(folder / "pins.json"),
         start=REF,
     )
+    Author.known.set()
     store = build_feedback(folder, dataset="", token=None, endpoint="http://127.0.0.1:9")
     try:
         with served(replace(services(), router=router, store=store), folder / "served") as address:
@@ -306,6 +321,34 @@ def test_a_link_opens_the_chat_as_it_was_set_up_and_locked(page: Page, url: str,
     assert engine.asked[-1][0].content.startswith("You summarise support tickets")
     # The draft was not what was sent.
     expect(page.locator("#chat-text textarea")).to_have_value("a first message")
+
+
+def test_what_is_set_before_the_models_own_settings_are_known_stays(page: Page, url: str, engine: Engine) -> None:
+    """They used to arrive late and take back what had been typed since."""
+    Author.known.clear()
+    try:
+        page.goto(f"{url}?tab=card&model={OTHER.repo_id}&revision={OTHER.revision}")
+        page.get_by_role("tab", name="Chat").click()
+        page.locator("#chat-settings > button, #chat-settings .label-wrap").first.click()
+        page.locator("#chat-advanced > button, #chat-advanced .label-wrap").first.click()
+        temperature, top_p = (page.get_by_label(f"number input for {name}") for name in ("Temperature", "Top-p"))
+        temperature.fill("0.55")
+        temperature.press("Tab")
+    finally:
+        Author.known.set()
+    expect(page.locator("#chat-settings").get_by_text("Starts from generation_config.json")).to_be_visible()
+    expect(top_p).to_have_value("0.9")
+    expect(page.locator("#chat-top-k textarea, #chat-top-k input")).to_have_value("40")
+    expect(temperature).to_have_value("0.55")
+    page.locator("#chat-top-k textarea, #chat-top-k input").fill("7")
+    send(page, "as it is set", 1)
+    assert (engine.settings[-1].temperature, engine.settings[-1].top_k) == (0.55, 7)
+    # Another model starts anew: what was set for the one before was set for that one.
+    page.get_by_role("tab", name="Card").click()
+    page.get_by_role("button", name="Use this model").click()
+    expect(page.locator("#chip summary")).to_contain_text("other-model")
+    expect(temperature).to_have_value("0.3")
+    expect(page.locator("#chat-top-k textarea, #chat-top-k input")).to_have_value("40")
 
 
 def test_a_long_conversation_opens_at_its_end_and_earlier_messages_come_above_what_is_read(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import gradio as gr
 import pytest
@@ -20,10 +22,11 @@ from core.address import Address
 from core.chat import Capabilities, GenerationSettings, Message
 from core.conversation import Conversation
 from core.dataset import PreferenceRow, RatingRow
-from core.presets import DEFAULTS
+from core.presets import DEFAULTS, read_setup
 from core.presets import Setup as PresetSetup
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from pages.chat import ChatPage, Update
+from pages.chat_stream import Given
 from tests.fakes import OTHER, REF, FakeCatalog, FakeRouter, FakeStore
 from tests.scripted_engine import ScriptedChat
 from tests.serving import wait_until
@@ -334,27 +337,78 @@ def test_a_base_model_is_said_to_be_one_and_a_host_that_cannot_go_on_offers_noth
 def test_the_controls_start_from_what_the_author_recommends() -> None:
     class Recommends(FakeRouter):
         def capabilities(self, ref: object) -> Capabilities:
-            own = GenerationSettings(temperature=0.2, top_p=0.9)
+            own = GenerationSettings(temperature=0.2, top_p=0.9, top_k=40, repetition_penalty=1.1)
             return Capabilities(
                 sampling=own, sampling_from="generation_config.json", thinking=True, template_kwargs=("date_string",)
             )
 
-    temperature, top_p, thinking, template, _ = page(Recommends()).controls(REF, Conversation(), Address())
+    own, temperature, thinking, template, _ = page(Recommends()).settings.controls(REF, Conversation(), Address())
     assert template.visible and "date_string" in template.info
-    assert (temperature.value, top_p.value, thinking.visible) == (0.2, 0.9, True)
+    assert json.loads(own)["values"] == [0.2, 0.9, "40", "1.1", "", ""] and thinking.visible
+    assert json.loads(own)["lacks"] == [False] * 6
     assert "generation_config.json" in temperature.info
-    temperature, top_p, thinking, template, _ = page().controls(REF, Conversation(), Address())
-    assert not template.visible
-    assert (temperature.value, top_p.value, thinking.visible) == (0.7, 0.95, False)
+    own, _, thinking, template, _ = page().settings.controls(REF, Conversation(), Address())
+    assert not template.visible and not thinking.visible
+    assert json.loads(own)["values"] == [0.7, 0.95, "", "", "", ""]
+    assert json.loads(own)["lacks"] == [False] * 4 + [True, True]
     # What a link says stays, whichever of the two is done first.
-    linked = page(Recommends()).controls(REF, Conversation(), Address("chat", chat="abc"))
-    assert not any(isinstance(one, gr.Slider) for one in linked)
-    assert linked[2].visible
-    assert linked[2].value is None and not linked[3].value
+    own, *_ = page(Recommends()).settings.controls(REF, Conversation(), Address("chat", chat="abc"))
+    assert json.loads(own)["values"] == [None] * 6
     setup = PresetSetup(settings={"thinking": "off", "template": "date_string=today"}, locked=True)
     arrived = page(Recommends()).presets.arrive(Address("chat", chat=setup.text()))
     assert (arrived.thinking.value, arrived.template.value) == ("off", "date_string=today")
     assert not (arrived.thinking.interactive or arrived.template.interactive)
+
+
+def test_two_models_that_recommend_the_same_are_both_heard() -> None:
+    """The page starts the controls anew when it is told something else than before: so no two are equal."""
+    made = page()
+    told = [made.settings.controls(ref, Conversation(), Address())[0] for ref in (REF, OTHER)]
+    assert told[0] != told[1]
+
+
+def test_top_k_and_repetition_penalty_reach_the_engine_and_the_row() -> None:
+    router, store = FakeRouter(), FakeStore()
+    made = page(router, store)
+    boxes = {"top_k": " 17 ", "repetition_penalty": "1,3"}
+    asked = [*given(Conversation()), "", ()]
+    done = list(made.send("hello", *asked, *boxes.values()))[-1].conversation
+    assert (router.asked[-1][2].top_k, router.asked[-1][2].repetition_penalty) == (17, 1.3)
+    made.judging.thumb(done, done.turn(done.tip), True, "visitor-1")
+    (row,) = store.kept.values()
+    kept = json.loads(str(row.columns()["settings"]))
+    assert (kept["top_k"], kept["repetition_penalty"]) == (17, 1.3)
+    # An empty box is the model's own.
+    list(made.send("hello", *asked, "", ""))
+    assert (router.asked[-1][2].top_k, router.asked[-1][2].repetition_penalty) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("top_k", "penalty", "says"),
+    [
+        ("many", "", "Top-k has to be a number"),
+        ("1.5", "", "whole number"),
+        ("-3", "", "Top-k has to be between 0"),
+        ("", "strong", "Repetition penalty has to be a number"),
+        ("", "0", "Repetition penalty has to be between 0.1 and 10"),
+        ("nan", "", "whole number"),
+        ("", "inf", "Repetition penalty has to be between"),
+    ],
+)
+def test_a_sampling_box_that_cannot_be_used_says_so_and_the_message_stays(top_k: str, penalty: str, says: str) -> None:
+    with pytest.raises(gr.Error, match=says):
+        list(page().send("hello", *given(Conversation()), "", (), top_k, penalty))
+
+
+def test_a_link_carries_and_locks_the_advanced_settings() -> None:
+    made = page()
+    link = PresetSetup(settings={"top_k": 17, "repetition_penalty": 1.3, "seed": 5}, locked=True).text()
+    opened = made.presets.arrive(Address("chat", chat=link))
+    assert [box.value for box in (opened.top_k, opened.repetition_penalty, opened.seed)] == ["17", "1.3", "5"]
+    assert not any(box.interactive for box in (opened.top_k, opened.repetition_penalty, opened.seed))
+    asked = Given(*given(Conversation()), "", (), "17", "1.3")
+    query = json.loads(made.presets.choose(event("share", preset=asdict(DEFAULTS[0])), "", *asked).told)["query"]
+    assert read_setup(parse_qs(query)["chat"][0]).settings["top_k"] == 17
 
 
 def test_a_task_fills_its_fields_in_exactly() -> None:

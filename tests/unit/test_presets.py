@@ -32,7 +32,14 @@ def test_fields_are_filled_in_exactly_and_only_once() -> None:
 
 
 def test_a_link_brings_everything_back() -> None:
-    settings = {"temperature": 0.2, "seed": 5, "thinking": "off", "template": "effort=high\n"}
+    settings = {
+        "temperature": 0.2,
+        "top_k": 17,
+        "repetition_penalty": 1.3,
+        "seed": 5,
+        "thinking": "off",
+        "template": "effort=high\n",
+    }
     setup = Setup("org/m@" + "c" * 40, EXACT, settings, EXACT, True, DEFAULTS[2])
     assert read_setup(setup.text()) == setup
     place = Address("chat", chat=setup.text())
@@ -45,6 +52,23 @@ def test_a_broken_link_says_so(text: str) -> None:
     with pytest.raises(UserInputError, match="not whole"):
         read_setup(text)
     assert link_text("a b") == "" and link_text("<script>") == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"temperature": 1e9}, "Temperature has to be between 0 and 100"),
+        ({"temperature": float("nan")}, "Temperature"),
+        ({"top_k": -1}, "Top-k has to be between 0"),
+        ({"top_k": float("inf")}, "no number"),
+        ({"seed": float("nan")}, "no number"),
+        ({"repetition_penalty": 50}, "Repetition penalty has to be between 0.1 and 10"),
+        ({"max_new_tokens": 10**9}, "Max new tokens"),
+    ],
+)
+def test_a_link_sets_nothing_that_a_person_could_not(wrong: dict[str, float], says: str) -> None:
+    with pytest.raises(UserInputError, match=says):
+        read_setup(encoded({"settings": wrong}))
 
 
 def test_what_does_not_belong_in_a_link_is_left_out_or_refused() -> None:
