@@ -40,10 +40,16 @@ if (!window.provingAttachHeard) {
     event.preventDefault();
     window.provingAttach.send(found);
   });
+  // Where a picture can be let go of is seen while one is held over the page.
+  const over = (on) => document.querySelector("#chat-attach")?.closest(".pg-composer")?.classList.toggle("pg-dropping", on);
   document.addEventListener("dragover", (event) => {
-    if (composer(event) && [...event.dataTransfer.items].some((item) => item.kind === "file")) event.preventDefault();
+    const held = [...event.dataTransfer.items].some((item) => item.kind === "file");
+    over(held && window.provingAttach.here());
+    if (held && composer(event)) event.preventDefault();
   });
+  document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) over(false); });
   document.addEventListener("drop", (event) => {
+    over(false);
     if (!composer(event) || !event.dataTransfer.files.length) return;
     event.preventDefault();
     window.provingAttach.send([...event.dataTransfer.files]);

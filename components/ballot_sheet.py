@@ -94,7 +94,7 @@ def questions(rubric: Rubric, heads: Sequence[str], given: Mapping[tuple[str, in
     rows = "".join(
         f'<tr><th scope="row">{escape(question.text)}<span class="pg-meta">{escape(question.guidelines)}</span></th>'
         + "".join(
-            f"<td>{_choices(question, side, head, (given or {}).get((question.name, side)))}</td>"
+            f"<td{f' data-head={head}' if head else ''}>{_choices(question, side, head, (given or {}).get((question.name, side)))}</td>"
             for side, head in enumerate(heads)
         )
         + "</tr>"

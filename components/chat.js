@@ -66,8 +66,10 @@ const opened = () => {
     area.value = area.dataset.text;
     area.removeAttribute("data-text");
   }
-  const first = element.querySelector("[data-focus]");
-  if (first) first.focus({preventScroll: false});
-  else if (element.querySelector(".pg-panel")) element.querySelector(".pg-panel .pg-go, .pg-panel button")?.focus();
+  const panel = element.querySelector(".pg-panel");
+  if (!panel) return;
+  (panel.querySelector("[data-focus]") || panel.querySelector(".pg-go, button"))?.focus({preventScroll: true});
+  // All of it, down to its buttons: what opens under a long conversation is below the edge of the window.
+  panel.scrollIntoView({block: "nearest"});
 };
 watch("value", () => setTimeout(opened, 0));

@@ -135,7 +135,8 @@ def prefer_panel(
         buttons.append(act("withdraw_preference", "Take it back", turn=chosen.id, over=rejected.id))
     return _panel(
         "Prefer this one",
-        f'{choice}<div class="pg-two">{sides}</div>{_chips(reasons, standing.reasons)}{_why(standing.comment)}'
+        f'{choice}<div class="pg-two">{sides}</div>{_chips("What makes it better", reasons, standing.reasons)}'
+        + _why(standing.comment)
         + _buttons(*buttons, act("close", "Cancel")),
     )
 
@@ -145,7 +146,8 @@ def rating_panel(turn: Turn, reasons: Sequence[str], rubric: Rubric, standing: S
     given = {(question, 0): value for question, value in standing.scores.items()}
     return _panel(
         f"Rated {'up' if turn.label else 'down'}. Why?",
-        _chips(reasons, standing.reasons)
+        # The reasons are good things: of an answer that was rated down they are what it lacks.
+        _chips("What is good about it" if turn.label else "What falls short", reasons, standing.reasons)
         + questions(rubric, ("",), given)
         + _why(standing.comment)
         + _buttons(_go("save_reasons", "Save reasons", turn=turn.id), act("close", "Not now")),
@@ -171,14 +173,14 @@ def _area(name: str, label: str, text: str) -> str:
     )
 
 
-def _chips(reasons: Sequence[str], given: Sequence[str]) -> str:
+def _chips(asked: str, reasons: Sequence[str], given: Sequence[str]) -> str:
     # A reason that stands and is not offered any more stays one, until it is unticked.
     boxes = "".join(
         f'<label class="pg-chip-box"><input type="checkbox" name="reasons" value="{escape(shown(one, 60), quote=True)}"'
         f"{' checked' if one in given else ''}><span>{escape(shown(one, 60))}</span></label>"
         for one in dict.fromkeys((*reasons, *given))
     )
-    return f'<fieldset class="pg-chips"><legend class="pg-meta">Because it is (optional)</legend>{boxes}</fieldset>'
+    return f'<fieldset class="pg-chips"><legend class="pg-meta">{asked} (optional)</legend>{boxes}</fieldset>'
 
 
 def _why(text: str) -> str:

@@ -13,13 +13,15 @@ const write = (id, kept) => {
   for (;;) {
     try { localStorage.setItem(BEGINS + id, text); return true; } catch {
       const oldest = all().filter((one) => one.head.id !== id).pop();
-      if (!oldest) { say("This conversation is too large for this browser's storage. Export it to keep it."); return false; }
+      if (!oldest) { warn("This conversation is too large for this browser's storage. Export it to keep it."); return false; }
       localStorage.removeItem(BEGINS + oldest.head.id);
-      say("This browser's storage was full: the oldest conversation made room.");
+      warn("This browser's storage was full: the oldest conversation made room.");
     }
   }
 };
 const say = (text) => { said.textContent = text; };
+// What nobody asked for is said where it is seen, and not in a folded list.
+const warn = (text) => { element.querySelector(".pg-kept").open = true; say(text); };
 const current = (id) => { if (id) sessionStorage.setItem(NOW, id); else sessionStorage.removeItem(NOW); };
 const whole = (kept) => JSON.stringify({format: "proving-ground/conversation", version: 1, ...kept.head, turns: kept.turns});
 
@@ -109,7 +111,10 @@ const heard = {
   },
   link: ({query}) => {
     const url = `${location.origin}${location.pathname}?${query}`;
-    navigator.clipboard?.writeText(url).then(() => say("The link is in the clipboard."), () => say(url));
+    // Beside the button that asked for it: the list is folded as a rule.
+    const place = document.querySelector("#chat-tasks [role=status]") || said;
+    const copied = navigator.clipboard ? navigator.clipboard.writeText(url) : Promise.reject();
+    copied.then(() => { place.textContent = "The link is in the clipboard."; }, () => { place.textContent = url; });
   },
 };
 let answered = false;

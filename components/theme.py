@@ -122,6 +122,8 @@ def theme() -> gr.themes.Base:
         link_text_color_dark="*primary_300",
         loader_color="*primary_500",
         slider_color="*primary_500",
+        color_accent_soft_dark="*primary_950",
+        border_color_accent_subdued_dark="*primary_800",
         layout_gap="12px",
     )
 

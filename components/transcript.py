@@ -13,12 +13,13 @@ from typing import Any
 
 from components.answer_parts import Part, parts_of, reasoning_html, tool_html
 from components.attach_tray import Small, no_small, pictures_html
+from components.formulas import with_formulas
 from core.chat import Reply
 from core.conversation import Conversation, Turn
 from core.text_safety import flags_of
 
 WAITING = "…"
-# A single dollar is money more often than it is a formula.
+# A single dollar is money more often than it is a formula; `with_formulas` tells them apart.
 LATEX = [
     {"left": "$$", "right": "$$", "display": True},
     {"left": "\\[", "right": "\\]", "display": True},
@@ -151,7 +152,7 @@ def thumbs(conversation: Conversation) -> list[str | None]:
 
 def _part(part: Part) -> dict[str, Any]:
     if part.kind == "text":
-        return {"type": "text", "text": part.text}
+        return {"type": "text", "text": with_formulas(part.text)}
     return html_part(reasoning_html(part) if part.kind == "reasoning" else tool_html(part))
 
 
@@ -188,6 +189,7 @@ def _answer_line(conversation: Conversation, turn: Turn, place: tuple[int, int])
             line += f"<span>· begun by hand ({turn.prefilled} characters)</span> "
     else:
         line += f"<span>{'edited by hand' if turn.edited else 'maker not known'}</span> "
+    line += '<span class="pg-actions-of">'
     line += f'<button type="button" class="pg-copy" data-copy="{copied(turn.message.content)}">Copy</button> '
     line += act("edit", "Edit answer", spot=f"{turn.id}:edit", turn=turn.id)
     if place[1] > 1:
@@ -198,4 +200,4 @@ def _answer_line(conversation: Conversation, turn: Turn, place: tuple[int, int])
         line += " " + act("prefer", label, spot=f"{turn.id}:prefer", turn=turn.id)
     if turn.label is not None:
         line += " " + act("why", "Why?", "Say why you rated it so", spot=f"{turn.id}:why", turn=turn.id)
-    return f'<div class="pg-figures">{line}</div>'
+    return f'<div class="pg-figures">{line}</span></div>'

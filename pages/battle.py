@@ -32,10 +32,14 @@ from pages.ballot import Said, cast, said_in
 from pages.battle_run import Contest
 from pages.battle_screen import SIDES, SKIPPED, Bout, blind_messages, closed, decided, reopened, void_of
 from pages.battle_setup import BASE_NAME, PINNED_NAME, USUAL, Limits, SetupPage
-from pages.chat import ChatView
+from pages.chat import EXAMPLES, PLACEHOLDER, ChatView
 from pages.shared import Frame, Shared
 
 PINNED, BASE_OF_PINNED = PINNED_NAME, BASE_NAME
+BLIND = (
+    "**Which answer is better?**\n\nOne prompt, two to four answers beside each other. Names, settings and speeds are shown "
+    "after your vote. Without a choice under Contenders, the pinned model answers at two temperatures."
+)
 NO_PICTURES = (
     "Battles are on text alone, and there are pictures in this conversation. Clear it first, or ask under Single answer and "
     "say which of two answers is better there."
@@ -216,13 +220,17 @@ class BattlePage:
         """
         comparing = mode == "compare"
         height = 200 if comparing else 460
-        bout = SKIPPED._replace(chatbot=gr.Chatbot(height=height))
+        # What stands in an empty conversation is of the mode too: an example under Single answer asks one model.
+        empty: dict[str, Any] = (
+            {"placeholder": BLIND, "examples": []} if comparing else {"placeholder": PLACEHOLDER, "examples": EXAMPLES}
+        )
+        bout = SKIPPED._replace(chatbot=gr.Chatbot(height=height, **empty))
         if running is None:
             # A question that is not voted on stands above its sides, and is no part of the conversation yet.
             battle = self.battles.find(battle_id) if comparing else None
             left = self.contest.left_by(visitor) if comparing and battle_id is None else None
             if battle is not None and not battle.outcome:
-                shown = gr.Chatbot(value=blind_messages(battle.asked), feedback_value=[], height=height)
+                shown = gr.Chatbot(value=blind_messages(battle.asked), feedback_value=[], height=height, **empty)
                 bout = SKIPPED._replace(chatbot=shown)
             elif left is not None and left.replies:
                 bout = reopened(left, self.rubric, height)
@@ -231,6 +239,7 @@ class BattlePage:
                     value=shown_messages(conversation, small=self.pictures.small),
                     feedback_value=thumbs(conversation),
                     height=height,
+                    **empty,
                 )
                 status = self.router.text_checks() if comparing else gr.skip()
                 if comparing and images_of(turn.message for turn in conversation.path()):

@@ -53,8 +53,8 @@ class SetupPage:
         except AppError as error:
             # Not raised: half a name is what somebody is still typing. Send says it again.
             return self.setups.add(DEFAULT, (), visitor, str(error)), str(error)
-        kind = "A pool of" if setup.pool else ""
-        said = f"{kind} {len(drawn)} contenders are set.".strip()
+        many = len(drawn)
+        said = f"A pool of {many} contenders is set." if setup.pool else f"{many} contenders are set."
         return self.setups.add(setup, refs, visitor), said
 
     def handed(self, first: str, second: str, visitor: str) -> tuple[str, str, str]:

@@ -35,12 +35,17 @@ from pages.shared import Shared
 __all__ = ["ChatPage", "ChatView", "Update", "seed_of", "settings_of"]
 
 SCRIPT = Path(__file__).parents[1] / "components" / "chat.js"
-PLACEHOLDER = "**Ask the pinned model something.**\n\nIts name, commit and engine stand in the header."
-EXAMPLES = (
-    "Explain what a commit hash is in two sentences.",
-    "Write a polite reply to a customer whose parcel is late.",
-    "List three questions to ask before choosing a language model.",
+PLACEHOLDER = (
+    "**Ask the pinned model something.**\n\nIts name, commit and engine stand in the header. Others are under Search."
 )
+EXAMPLES = [
+    {"text": text}
+    for text in (
+        "Explain what a commit hash is in two sentences.",
+        "Write a polite reply to a customer whose parcel is late.",
+        "List three questions to ask before choosing a language model.",
+    )
+]
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ class ChatPage:
                     label="Conversation",
                     show_label=False,
                     placeholder=PLACEHOLDER,
-                    examples=[{"text": text} for text in EXAMPLES],
+                    examples=EXAMPLES,
                     height=460,
                     layout="bubble",
                     buttons=["copy"],
@@ -205,7 +210,7 @@ class ChatPage:
         kept.shown.select(self.kept.manage, given, outputs, **quick)
         arranged = [
             view.system, *settings, view.text, view.presets.task, view.desk, kept.told,
-            controls.thinking, controls.template, controls.top_k, controls.repetition_penalty,
+            controls.thinking, controls.template, controls.top_k, controls.repetition_penalty, controls.aside,
         ]  # fmt: skip
         view.presets.shown.select(self.presets.choose, [view.text, *given], arranged, **quick)
         shared.opened.change(self.presets.arrive, shared.opened, arranged, **quick)

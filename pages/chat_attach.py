@@ -21,6 +21,8 @@ from pages.shared import Shared
 
 SCRIPT = Path(__file__).parents[1] / "components" / "attach.js"
 UNCHECKED = "What checks texts here does not look at pictures."
+# As many as MOST_IN_MESSAGE, for the sentence that says which one was left out.
+ORDINALS = ("first", "second", "third", "fourth")
 NOT_AN_UPLOAD = "That picture did not arrive. Attach it again."
 
 
@@ -107,7 +109,7 @@ class AttachPage:
         try:
             for number, file in enumerate(files[: max(0, room)], 1):
                 try:
-                    taken.append(self.pictures.take(file.read_bytes(), f"picture {number}"))
+                    taken.append(self.pictures.take(file.read_bytes(), f"{ORDINALS[number - 1]} picture"))
                 except UserInputError as error:
                     told = str(error)
         finally:

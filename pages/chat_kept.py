@@ -47,7 +47,8 @@ EXPORTS = {
 LIST = (
     '<details class="pg-kept"><summary>Conversations</summary><input type="search" placeholder="Search conversations" aria-label="Search conversations">'
     '<ul class="pg-kept-list"></ul><p class="pg-meta pg-kept-none">Nothing is kept yet.</p>'
-    '<p class="pg-meta pg-kept-where"></p><div class="pg-doing" role="group" aria-label="Export or import">'
+    '<p class="pg-meta pg-kept-where"></p><p class="pg-meta">Save the open conversation as a file, or open one:</p>'
+    '<div class="pg-doing" role="group" aria-label="Export or import">'
     + "".join(
         f'<button type="button" class="pg-copy" data-export="{kind}" title="{what}">{label}</button>'
         for kind, (label, _, _, what) in EXPORTS.items()

@@ -72,6 +72,7 @@ class Arranged(NamedTuple):
     template: Any = gr.skip()
     top_k: Any = gr.skip()
     repetition_penalty: Any = gr.skip()
+    aside: Any = gr.skip()
 
 
 class PresetsPage:
@@ -140,6 +141,7 @@ class PresetsPage:
                 control(gr.Textbox, "template"),
                 box("top_k"),
                 box("repetition_penalty"),
+                gr.skip() if free else gr.Accordion(label="Settings: locked by the link"),
             )
 
     def _link(self, asked: Given, text: str, preset: Preset, locked: bool) -> str:

@@ -33,6 +33,7 @@ from core.refs import ModelRef
 from core.template_kwargs import read_template_kwargs
 from pages.chat_keeping import Keeper
 
+NOT_ANSWERED = "Not answered. Nothing of the message is lost."
 FIGURES_SECONDS = 0.5
 """How often the figures of an answer that is being written change: with a message that is sent anyway, never with one more."""
 
@@ -139,7 +140,8 @@ class Answers:
             yield from self._to_the_end(given, run, given_back, tray)
         except Exception:
             if not run.dropped:
-                yield self.settled(given, given.conversation, given_back, "")._replace(attached=tray)
+                # What went wrong is said beside it, for some seconds; this stays until the next answer.
+                yield self.settled(given, given.conversation, given_back, NOT_ANSWERED)._replace(attached=tray)
             raise
         finally:
             self.runs.close(run)

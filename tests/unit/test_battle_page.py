@@ -581,3 +581,13 @@ def test_a_list_of_prompts_is_asked_each_in_a_conversation_of_its_own() -> None:
     assert "&lt;b&gt;two" in sheet
     with pytest.raises(gr.Error, match="at most 200"):
         made.read_list(event(text="x\n" * 201, name=""))
+
+
+def test_a_pool_is_told_of_as_one_and_an_empty_battle_offers_no_example_of_one_model() -> None:
+    """Under Compare blind an example of the single answer stood there, and asked one model when it was clicked."""
+    made = page()
+    said = made.setup.take({"choices": [{"temperature": "0.1"}, {"temperature": "0.2"}], "pool": True}, REF, "v")[1]
+    assert said == "A pool of 2 contenders is set."
+    shown = made.switch("compare", Conversation(), None, None)[3]
+    assert shown.examples == [] and "Which answer is better" in shown.placeholder
+    assert made.switch("single", Conversation(), None, None)[3].examples == EXAMPLES
