@@ -130,7 +130,7 @@ class BattlePage:
                 text = gr.Textbox(
                     label="Prompt",
                     show_label=False,
-                    placeholder="One prompt for all. Enter compares, Shift+Enter starts a new line.",
+                    placeholder="One prompt for all. Shift+Enter: new line.",
                     lines=1,
                     max_lines=12,
                     elem_id="battle-text",

@@ -155,7 +155,7 @@ class ChatPage:
                     text = gr.Textbox(
                         label="Message",
                         show_label=False,
-                        placeholder="Message. Enter sends, Shift+Enter starts a new line.",
+                        placeholder="Message. Shift+Enter starts a new line.",
                         lines=1,
                         max_lines=12,
                         elem_id="chat-text",

@@ -20,6 +20,7 @@ from core.lockstep import stride
 from core.rubric import DEFAULT
 from pages.battle import BattlePage, Bout
 from pages.battle_setup import USUAL
+from pages.chat import EXAMPLES
 from tests.fakes import CHAT_LORA, OTHER, REF, FakeAnswer, FakeRouter, FakeStore
 
 
