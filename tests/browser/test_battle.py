@@ -179,7 +179,11 @@ def test_the_network_tells_nothing_and_the_same_battle_swapped_is_the_same_trace
             page.locator("#chat-mode").get_by_text("Compare blind").click()
         assert traces[0] == traces[1]
         # A vote for a battle that is not open here, sent as the page would send it, changes nothing.
+        page.locator("#prompt-list > button, #prompt-list .label-wrap").first.click()
         battled(page, "another one")
+        # However much stands above the answers, the vote is in reach without scrolling.
+        page.evaluate("scrollTo(0, 0)")
+        expect(page.locator("#vote-left")).to_be_in_viewport(ratio=1)
         kept = set(store.kept)
         page.evaluate("document.querySelector('#ballot-sheet [data-battle]').dataset.battle = 'forged'")
         page.locator("#vote-left").click()

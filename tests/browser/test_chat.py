@@ -183,7 +183,10 @@ def test_an_answer_goes_on_and_is_begun_by_hand(page: Page, url: str, engine: En
 def test_an_edit_is_preferred_over_the_answer_and_trains(page: Page, url: str, folder: Path) -> None:
     opened(page, url)
     send(page, "exact", 1)
+    page.evaluate("scrollTo(0, 0)")
     press(page, "Edit answer")
+    # What opens is seen whole, down to its buttons.
+    expect(page.locator(".pg-panel .pg-go")).to_be_in_viewport(ratio=1)
     # What is edited is the record, not what was rendered.
     expect(page.locator(".pg-panel textarea")).to_have_value(EXACT)
     page.locator(".pg-panel textarea").fill(EXACT + "better")
