@@ -87,7 +87,7 @@ class SettingsPage:
                 visible=False,
                 elem_id="chat-template",
             )
-            with gr.Accordion("Advanced, for single answers", open=False, elem_id="chat-advanced"):
+            with gr.Accordion("Advanced", open=False, elem_id="chat-advanced"):
                 top_k = gr.Textbox(
                     label="Top-k",
                     info=f"Only so many of the likeliest tokens; 0 is all of them. {OWN}",
