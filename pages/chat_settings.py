@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,14 +24,16 @@ USUAL = (0.7, 0.95)
 """Temperature and top-p before a model is pinned, and where a model's author recommends none."""
 OWN = "Empty: the model's own."
 # Both are called by gradio's page with the controls' values, in the order of `SettingsView.follows`. What differs from how it
-# was when the model was pinned was set by the visitor since, and stays.
-_BEFORE = (
+# was when the model was pinned was set by the visitor since, and stays. Another adapter on the same model changes nothing.
+BEFORE = (
     f"(...now) => {{ window.provingBefore = window.provingBefore ? now : {json.dumps([*USUAL, '', '', '', ''])}; }}"
 )
-_AFTER = """(told, ...now) => {
+AFTER = """(told, ...now) => {
   const own = JSON.parse(told), before = window.provingBefore || now, stay = {__type__: "update"};
+  const same = own.of === window.provingOf;
+  window.provingOf = own.of;
   const next = now.map((value, at) => own.lacks[at] ? ""
-    : own.values[at] === null || (value ?? "") !== (before[at] ?? "") ? stay : own.values[at]);
+    : same || own.values[at] === null || (value ?? "") !== (before[at] ?? "") ? stay : own.values[at]);
   window.provingBefore = next.map((value, at) => value === stay ? now[at] : value);
   return next;
 }"""
@@ -109,7 +112,7 @@ class SettingsPage:
     def wire(self, view: SettingsView, shared: Shared, desk: gr.HTML, conversation: gr.State) -> None:
         """Events only. The last step is the page's own, so that nothing can be typed between its reading and its writing."""
         quick: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        shared.pinned.change(None, view.follows, None, js=_BEFORE, **quick)
+        shared.pinned.change(None, view.follows, None, js=BEFORE, **quick)
         shared.pinned.change(
             self.controls,
             [shared.pinned, conversation, shared.opened],
@@ -117,7 +120,7 @@ class SettingsPage:
             concurrency_limit=16,
             **quick,
         )
-        view.own.change(None, [view.own, *view.follows], view.follows, js=_AFTER, **quick)
+        view.own.change(None, [view.own, *view.follows], view.follows, js=AFTER, **quick)
 
     def controls(
         self, pinned: ModelRef | None, conversation: Conversation, place: Address
@@ -130,7 +133,7 @@ class SettingsPage:
             linked = place.tab == "chat" and bool(place.chat)
             stated = can.sampling if can else None
             switch = bool(can and can.thinking)
-            own = own_settings(stated, linked=linked, lacks=[False] * 4 + [not switch, not reads])
+            own = own_settings(pinned, stated, linked=linked, lacks=[False] * 4 + [not switch, not reads])
             said = f"0 is greedy. Starts from {can.sampling_from}." if can and stated and not linked else "0 is greedy."
             info = f"This model's chat template reads {', '.join(shown(name, 60) for name in reads)}."
             return (
@@ -142,10 +145,13 @@ class SettingsPage:
             )
 
 
-def own_settings(stated: GenerationSettings | None, *, linked: bool, lacks: Sequence[bool]) -> str:
+def own_settings(
+    pinned: ModelRef | None, stated: GenerationSettings | None, *, linked: bool, lacks: Sequence[bool]
+) -> str:
     """What the controls of `SettingsView.follows` start from, for the page; null is left as a link has it.
 
-    What a model `lacks` is emptied, whatever a link or the visitor says.
+    What a model `lacks` is emptied, whatever a link or the visitor says. `of` says whose the values are, for telling whether
+    there is anything to start anew. It is no name: the page holds it while a battle is open.
     """
     one = stated or GenerationSettings()
     temperature, top_p = USUAL
@@ -157,4 +163,6 @@ def own_settings(stated: GenerationSettings | None, *, linked: bool, lacks: Sequ
         "",
         "",
     ]
-    return told(values=[None] * len(values) if linked else values, lacks=list(lacks))
+    model = pinned.published if pinned else None
+    of = hashlib.sha256(repr((model, values)).encode()).hexdigest()[:16]
+    return told(of=of, values=[None] * len(values) if linked else values, lacks=list(lacks))

@@ -16,6 +16,7 @@ from backends.pins import PinBook
 from backends.router import Router
 from core.chat import Capabilities, GenerationSettings, Message
 from core.refs import ModelRef
+from pages.chat_settings import AFTER
 from tests.fakes import OTHER, REF, FakeCatalog, services
 from tests.scripted_engine import ScriptedChat
 from tests.serving import served, wait_until
@@ -349,6 +350,10 @@ def test_what_is_set_before_the_models_own_settings_are_known_stays(page: Page, 
     page.locator("#chat-top-k textarea, #chat-top-k input").fill("7")
     send(page, "as it is set", 1)
     assert (engine.settings[-1].temperature, engine.settings[-1].top_k) == (0.55, 7)
+    # The same model with another adapter, or held otherwise, is no other model.
+    own = page.locator("#chat-own textarea, #chat-own input").first.input_value()
+    stays = page.evaluate(f"() => ({AFTER})({json.dumps(own)}, 1.5, 0.9, '7', '', '', '')")
+    assert stays[:4] == [{"__type__": "update"}] * 4 and stays[4:] == ["", ""]
     # Another model starts anew: what was set for the one before was set for that one.
     page.get_by_role("tab", name="Card").click()
     page.get_by_role("button", name="Use this model").click()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -27,7 +27,7 @@ from core.presets import Setup as PresetSetup
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from pages.chat import ChatPage, Update
 from pages.chat_stream import Given
-from tests.fakes import OTHER, REF, FakeCatalog, FakeRouter, FakeStore
+from tests.fakes import CHAT_LORA, OTHER, REF, FakeCatalog, FakeRouter, FakeStore
 from tests.scripted_engine import ScriptedChat
 from tests.serving import wait_until
 
@@ -364,7 +364,14 @@ def test_two_models_that_recommend_the_same_are_both_heard() -> None:
     """The page starts the controls anew when it is told something else than before: so no two are equal."""
     made = page()
     told = [made.settings.controls(ref, Conversation(), Address())[0] for ref in (REF, OTHER)]
-    assert told[0] != told[1]
+    assert told[0] != told[1] and json.loads(told[0])["of"] != json.loads(told[1])["of"]
+
+
+def test_another_adapter_on_the_same_model_starts_nothing_anew() -> None:
+    made = page()
+    both = (REF, replace(REF, adapter=CHAT_LORA, weights="int8"))
+    own = [json.loads(made.settings.controls(ref, Conversation(), Address())[0])["of"] for ref in both]
+    assert own[0] == own[1] and "tiny" not in own[0]
 
 
 def test_top_k_and_repetition_penalty_reach_the_engine_and_the_row() -> None:
