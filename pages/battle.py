@@ -38,7 +38,7 @@ from pages.shared import Frame, Shared
 PINNED, BASE_OF_PINNED = PINNED_NAME, BASE_NAME
 BLIND = (
     "**Which answer is better?**\n\nOne prompt, two to four answers beside each other. Names, settings and speeds are shown "
-    "after your vote. Without a choice under Contenders, the pinned model answers at two temperatures."
+    "after your vote. Without a choice under Contenders, the pinned model answers under two settings."
 )
 NO_PICTURES = (
     "Battles are on text alone, and there are pictures in this conversation. Clear it first, or ask under Single answer and "
