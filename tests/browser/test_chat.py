@@ -336,7 +336,7 @@ def test_what_is_set_before_the_models_own_settings_are_known_stays(page: Page, 
     try:
         page.goto(f"{url}?tab=card&model={OTHER.repo_id}&revision={OTHER.revision}")
         # The page has arrived where the link leads: from here on it stays where it is sent.
-        expect(page.get_by_role("button", name="Use this model")).to_be_visible()
+        expect(page.get_by_role("tab", name="Card")).to_have_attribute("aria-selected", "true")
         page.get_by_role("tab", name="Chat").click()
         page.locator("#chat-settings > button, #chat-settings .label-wrap").first.click()
         page.locator("#chat-advanced > button, #chat-advanced .label-wrap").first.click()
