@@ -327,10 +327,12 @@ def number_of(text: str | float | None, name: str) -> float | None:
     if not isinstance(text, str):
         return text
     try:
-        # As it is written in half of Europe.
-        return float(text.strip().replace(",", ".")) if text.strip() else None
+        return float(text) if text.strip() else None
     except ValueError as error:
-        raise UserInputError(f"{name} has to be a number; leave it empty for the model's own.") from error
+        # A comma is a point to some and a thousand to others.
+        raise UserInputError(
+            f"{name} has to be a number, without a comma; leave it empty for the model's own."
+        ) from error
 
 
 def settings_of(

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -27,6 +28,7 @@ from core.presets import Setup as PresetSetup
 from core.rubric import DEFAULT as DEFAULT_RUBRIC
 from pages.chat import ChatPage, Update
 from pages.chat_stream import Given
+from pages.shared import Frame
 from tests.fakes import CHAT_LORA, OTHER, REF, FakeCatalog, FakeRouter, FakeStore
 from tests.scripted_engine import ScriptedChat
 from tests.serving import wait_until
@@ -377,7 +379,7 @@ def test_another_adapter_on_the_same_model_starts_nothing_anew() -> None:
 def test_top_k_and_repetition_penalty_reach_the_engine_and_the_row() -> None:
     router, store = FakeRouter(), FakeStore()
     made = page(router, store)
-    boxes = {"top_k": " 17 ", "repetition_penalty": "1,3"}
+    boxes = {"top_k": " 17 ", "repetition_penalty": "1.3"}
     asked = [*given(Conversation()), "", ()]
     done = list(made.send("hello", *asked, *boxes.values()))[-1].conversation
     assert (router.asked[-1][2].top_k, router.asked[-1][2].repetition_penalty) == (17, 1.3)
@@ -395,6 +397,8 @@ def test_top_k_and_repetition_penalty_reach_the_engine_and_the_row() -> None:
     [
         ("many", "", "Top-k has to be a number"),
         ("1.5", "", "whole number"),
+        ("1,000", "", "without a comma"),
+        ("", "1,3", "without a comma"),
         ("-3", "", "Top-k has to be between 0"),
         ("", "strong", "Repetition penalty has to be a number"),
         ("", "0", "Repetition penalty has to be between 0.1 and 10"),
@@ -405,6 +409,13 @@ def test_top_k_and_repetition_penalty_reach_the_engine_and_the_row() -> None:
 def test_a_sampling_box_that_cannot_be_used_says_so_and_the_message_stays(top_k: str, penalty: str, says: str) -> None:
     with pytest.raises(gr.Error, match=says):
         list(page().send("hello", *given(Conversation()), "", (), top_k, penalty))
+
+
+@pytest.mark.parametrize("chat", ["abc", PresetSetup(settings={"temperature": 1e9}).text()])
+def test_a_link_that_cannot_be_used_leaves_the_model_that_is_here(chat: str) -> None:
+    """The page was left without any model, as if none could run."""
+    request: Any = SimpleNamespace(query_params={"tab": "chat", "chat": chat})
+    assert Frame(FakeRouter(), FakeStore()).arrive("visitor-1", request)[2] == REF
 
 
 def test_a_link_carries_and_locks_the_advanced_settings() -> None:
