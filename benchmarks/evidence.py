@@ -220,8 +220,8 @@ if what == "votes":
     out["memory with style"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 else:
     import datasets
-    from backends.evidence.export import _features
-    _features("dpo")
+    from backends.feedback.parquet import features
+    features("preferences")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     with tempfile.TemporaryDirectory() as folder:
         *_, last = timed("export", lambda: list(evidence.export(ExportOrder("dpo", "parquet"), Path(folder))))

@@ -9,7 +9,7 @@ from html import escape
 from components.numbers import bytes_of, parameters
 from components.plots import Interval, dots, heat_map, intervals, over_days
 from core.evidence import Agreement, AgreementOf, Facts, Leaderboard, RaterHealth, Share, Standing
-from core.export import ExportStep
+from core.export import ExportOrder, ExportStep, vision_config
 
 MOST_SHOWN = 30
 GOLD_ASKED = "Gold: right votes where the answer is known and one side alone held it."
@@ -86,7 +86,22 @@ def downloads_html(tables: Mapping[str, str]) -> str:
     return f'<p class="pg-meta">For a spreadsheet, every row: {links}</p>' if links else ""
 
 
-def published_html(step: ExportStep) -> str:
+def pictured_html(step: ExportStep, order: ExportOrder) -> str:
+    """What became of the rows with pictures in the prompt; "" where there are none."""
+    if step.left_out:
+        rows = "1 row was" if step.left_out == 1 else f"{step.left_out:,} rows were"
+        their = "its prompt has" if step.left_out == 1 else "their prompts have"
+        return f'<p class="pg-notice">{rows} left out: {their} pictures. {escape(order.why_not)}</p>'
+    if not step.pictured:
+        return ""
+    rows = "1 of them has" if step.pictured == 1 else f"{step.pictured:,} of them have"
+    return (
+        f'<p class="pg-meta">{rows} pictures in the prompt: the config <code>{vision_config(order.view)}</code>, in files of its '
+        "own, for a model that sees.</p>"
+    )
+
+
+def published_html(step: ExportStep, order: ExportOrder) -> str:
     """Where a pushed export is and how it is loaded from there."""
     made = step.published
     if made is None:
@@ -96,6 +111,7 @@ def published_html(step: ExportStep) -> str:
     return (
         f'<p class="pg-lead">{lead}</p><p class="pg-meta">Commit <code>{escape(made.commit[:12])}</code>, private. The tag is '
         "never moved: rows taken back later stay in it until you delete the tag and squash the history.</p>"
+        f"{pictured_html(step, order)}"
         f'<pre class="pg-snippet"><code>{escape(made.snippet)}</code></pre>'
     )
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from core.dataset import COLUMNS, ColumnType, Config
+from core.dataset import COLUMNS, ColumnType, Config, text_of
 from core.errors import UserInputError
 
 View = Literal["dpo", "kto", "reward", "sft", "images"]
 Format = Literal["parquet", "jsonl", "csv"]
 Split = Literal["train", "test"]
 
+SPLITS: tuple[Split, ...] = ("train", "test")
 FORMATS: tuple[Format, ...] = ("parquet", "jsonl", "csv")
 # What each view is for, as the page says it.
 VIEWS: dict[View, str] = {
@@ -41,6 +42,12 @@ VIEW_COLUMNS: dict[View, dict[str, ColumnType]] = {
     "kto": COLUMNS["ratings"],
     "sft": _without("ratings", "label", "shown_left", "strength"),
     "images": COLUMNS["image_preferences"],
+}
+# The same of conversations with pictures, where the trainer reads them (RewardTrainer takes text alone).
+VISION_COLUMNS: dict[View, dict[str, ColumnType]] = {
+    "dpo": COLUMNS["vision_preferences"],
+    "kto": COLUMNS["vision_ratings"],
+    "sft": _without("vision_ratings", "label", "shown_left", "strength"),
 }
 
 
@@ -68,6 +75,20 @@ class ExportOrder:
         if self.view == "images" and self.format != "parquet":
             raise UserInputError("Pictures are exported as parquet only: choose parquet.")
 
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether rows with pictures in the prompt go along, in files of their own."""
+        return self.view in VISION_COLUMNS and self.format == "parquet"
+
+    @property
+    def why_not(self) -> str:
+        """Why rows with pictures in the prompt stay out, and what takes them; "" where they go along."""
+        if self.takes_pictures:
+            return ""
+        if self.view not in VISION_COLUMNS:
+            return "RewardTrainer reads text alone. The pairs for DPOTrainer have them, as parquet."
+        return f"{'CSV' if self.format == 'csv' else 'JSON lines'} cannot hold pictures. Choose parquet to take them along."
+
 
 @dataclass(frozen=True, slots=True)
 class Published:
@@ -86,19 +107,30 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class ExportStep:
-    """How far an export is, in rows written; `files` when they are, `published` when they are on the Hub too."""
+    """How far an export is, in rows written; `files` when they are, `published` when they are on the Hub too.
+
+    `pictured` of the rows have pictures in the prompt; `left_out` have some and are not in the files.
+    """
 
     rows: int
     files: tuple[Path, ...] = ()
     train: int = 0
     test: int = 0
     published: Published | None = None
+    pictured: int = 0
+    left_out: int = 0
 
 
-def loading(where: str, revision: str = "") -> str:
-    """The call that loads an export."""
+def loading(where: str, revision: str = "", config: str = "") -> str:
+    """The call that loads an export, or one `config` of it."""
+    named = f', "{config}"' if config else ""
     at = f', revision="{revision}"' if revision else ""
-    return f'load_dataset("{where}"{at}, split="train")'
+    return f'load_dataset("{where}"{named}{at}, split="train")'
+
+
+def vision_config(view: View) -> str:
+    """What the config of an export is called that holds the rows with pictures in the prompt."""
+    return f"vision_{view}"
 
 
 def checked_tag(tag: str) -> str:
@@ -111,17 +143,24 @@ def checked_tag(tag: str) -> str:
     return tag
 
 
-def split_of(prompt: object, test_share: float) -> Split:
+def split_of(prompt: object, test_share: float, images: Sequence[bytes] = ()) -> Split:
     """The split of a row. It follows from the first user turn alone, so every row of a conversation, and every row that
-    is added later, falls on the same side, and a larger share only moves prompts from train to test."""
-    number = int.from_bytes(hashlib.sha256(_question(prompt).encode()).digest()[:8]) / 2**64
+    is added later, falls on the same side, and a larger share only moves prompts from train to test.
+
+    `images` are those of the whole prompt, in its order.
+    """
+    number = int.from_bytes(hashlib.sha256(_question(prompt, images)).digest()[:8]) / 2**64
     return "test" if number < test_share else "train"
 
 
-def _question(prompt: object) -> str:
+def _question(prompt: object, images: Sequence[bytes]) -> bytes:
     """The first user turn, without what does not make it another question."""
-    text = prompt if isinstance(prompt, str) else ""
+    text, shown = prompt if isinstance(prompt, str) else "", 0
     if isinstance(prompt, Sequence) and not isinstance(prompt, str):
-        turns = [message for message in prompt if isinstance(message, Mapping)]
-        text = next((str(turn.get("content") or "") for turn in turns if turn.get("role") == "user"), "")
-    return " ".join(text.split()).casefold()
+        turns = (message for message in prompt if isinstance(message, Mapping) and message.get("role") == "user")
+        content = next(turns, {}).get("content")
+        text = text_of(content)
+        shown = sum(part.get("type") == "image" for part in content) if isinstance(content, list) else 0
+    # The same words about another picture are another question.
+    seen = b"".join(hashlib.sha256(image).digest() for image in images[:shown])
+    return " ".join(text.split()).casefold().encode() + seen

@@ -13,7 +13,7 @@ from typing import Any, cast
 import gradio as gr
 
 from components.background import bar
-from components.boards import published_html
+from components.boards import pictured_html, published_html
 from components.errors import shown_to_user
 from core.evidence import Evidence
 from core.export import VIEWS, ExportOrder, ExportStep, Format, View, checked_tag
@@ -145,7 +145,7 @@ class ExportPage:
             try:
                 for step in self.evidence.publish(order, tag):
                     if step.published:
-                        yield published_html(step), gr.skip()
+                        yield published_html(step, order), gr.skip()
                     else:
                         yield bar(f"{step.rows:,} rows, on their way to the Hub"), gr.skip()
             except Exception:
@@ -164,5 +164,6 @@ def _exported(step: ExportStep, order: ExportOrder) -> str:
     return (
         f'<p class="pg-lead">{rows}: {step.train:,} to train on, {step.test:,} to test on.</p>'
         '<p class="pg-meta">Put the files into one folder; README.md in it says how to load and train.</p>'
+        + pictured_html(step, order)
         + (FEW_PROMPTS if order.test_share and not step.test else "")
     )

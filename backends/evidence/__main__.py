@@ -14,7 +14,7 @@ from backends.evidence.published import PublishedDataset
 from backends.evidence.service import EvidenceOf
 from core.errors import AppError
 from core.evidence import KINDS, Agreement, Leaderboard, Merge, VoteFilter, day_of
-from core.export import FORMATS, ExportOrder, View
+from core.export import FORMATS, ExportOrder, ExportStep, View, vision_config
 from core.topics import TOPICS
 
 
@@ -84,12 +84,24 @@ def _export(evidence: EvidenceOf, asked: argparse.Namespace) -> None:
         for step in evidence.publish(order, asked.tag):
             print(f"\r{step.rows:,} rows", end="", file=sys.stderr, flush=True)
         if step.published:
+            _print_pictured(step, order)
             print(f"\n{step.published.repo_id} at {step.published.tag} ({step.published.commit})", file=sys.stderr)
             print(step.published.snippet)
         return
     for step in evidence.export(order, asked.to):
         print(f"\r{step.rows:,} rows", end="", file=sys.stderr, flush=True)
     print(f"\n{step.train:,} rows to train on, {step.test:,} to test on, in {asked.to}", file=sys.stderr)
+    _print_pictured(step, order)
+
+
+def _print_pictured(step: ExportStep, order: ExportOrder) -> None:
+    if step.pictured:
+        print(
+            f"{step.pictured:,} of them with pictures in the prompt: config {vision_config(order.view)}",
+            file=sys.stderr,
+        )
+    if step.left_out:
+        print(f"{step.left_out:,} rows left out: pictures in the prompt. {order.why_not}", file=sys.stderr)
 
 
 def _print_board(board: Leaderboard) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from huggingface_hub import DatasetInfo, HfApi
 
 # What an export consists of; anything else in a repository was put there by somebody for another purpose.
-_DATA = re.compile(r"(?:train|test)\.(?:parquet|jsonl|csv)")
+_DATA = re.compile(r"(?:vision-)?(?:train|test)\.(?:parquet|jsonl|csv)")
 _OURS = (CARD, LOCK, ".gitattributes")
 
 

@@ -17,7 +17,7 @@ from core.errors import FeedbackError, UserInputError
 from core.feedback import StoredRow
 from core.refs import COMMIT, split_model
 
-READ_TOGETHER = 500
+READ_TOGETHER, PICTURES_TOGETHER = 500, 20
 # The texts are looked at once; pictures never.
 _COUNTED = [name for name, kind in COLUMNS["comparisons"].items() if kind != "image"]
 
@@ -79,11 +79,13 @@ class PublishedDataset:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        pictures = any(COLUMNS[config][name] in ("image", "images") for name in columns)
+        together = PICTURES_TOGETHER if pictures else READ_TOGETHER
         for path in sorted(folder.glob(f"data/{config}/*.parquet")):
             try:
                 file = pq.ParquetFile(path)
                 there = [name for name in columns if name in file.schema_arrow.names]
-                for batch in file.iter_batches(READ_TOGETHER, columns=there):
+                for batch in file.iter_batches(together, columns=there):
                     for row in batch.to_pylist():
                         yield path, _plain(row, columns)
             except pa.ArrowInvalid as error:
@@ -131,5 +133,7 @@ def _plain(row: dict[str, Any], columns: Sequence[str]) -> dict[str, Any]:
             value = value.isoformat(timespec="microseconds")
         elif isinstance(value, dict) and "bytes" in value:
             value = value["bytes"]
+        elif name == "images" and isinstance(value, list):
+            value = [each["bytes"] for each in value]
         plain[name] = value
     return plain

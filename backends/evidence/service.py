@@ -17,7 +17,7 @@ from backends.evidence.frames import tables_of
 from backends.evidence.publish import HubExports
 from core.errors import UserInputError
 from core.evidence import Agreement, Choices, Facts, Kind, Leaderboard, Merge, RowSource, VoteFilter, Votes
-from core.export import ExportOrder, ExportStep, View, checked_tag, loading
+from core.export import ExportOrder, ExportStep, View, checked_tag
 
 T = TypeVar("T")
 REMEMBERED = 32
@@ -110,8 +110,7 @@ class EvidenceOf:
         name, commit = self._dataset()
         with tempfile.TemporaryDirectory(prefix="proving-export-") as made:
             folder, last = Path(made), ExportStep(0)
-            load = loading(repo_id, tag)
-            for last in export(self._source, order, folder, dataset=name, commit=commit, load=load):
+            for last in export(self._source, order, folder, dataset=name, commit=commit, where=repo_id, revision=tag):
                 yield replace(last, files=())
             files = {file.name: file for file in last.files}
             yield replace(last, files=(), published=self._hub.push(files, repo_id, tag))

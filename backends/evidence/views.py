@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from uuid import NAMESPACE_URL, uuid5
 
 from core.dataset import COLUMNS, Config
 from core.evidence import RowSource
-from core.export import VIEW_COLUMNS, ExportOrder, View
+from core.export import VIEW_COLUMNS, VISION_COLUMNS, ExportOrder, View
 
 Columns = dict[str, object]
 
@@ -21,14 +22,43 @@ CONFIG_OF: dict[View, Config] = {
     "sft": "ratings",
     "images": "image_preferences",
 }
+VISION_CONFIG_OF: dict[View, Config] = {"dpo": "vision_preferences", "kto": "vision_ratings", "sft": "vision_ratings"}
 _NAMESPACE = uuid5(NAMESPACE_URL, "proving-ground/export")
 _MAKER = ("model", "revision", "adapter", "settings", "timings")
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The pairs and the rated answers of a source: those in text alone, or those with pictures in the prompt."""
+
+    source: RowSource
+    vision: bool = False
+
+    def pairs(self) -> Iterator[Columns]:
+        for row in self.source.rows("vision_preferences" if self.vision else "preferences"):
+            yield row.columns
+
+    def ratings(self) -> Iterator[Columns]:
+        for row in self.source.rows("vision_ratings" if self.vision else "ratings"):
+            yield row.columns
+
+
 def rows_of(source: RowSource, order: ExportOrder) -> Iterator[Columns]:
-    """The rows of a view, in the order they were saved, each with every column of `VIEW_COLUMNS`."""
+    """The rows of a view in text, in the order they were saved, each with every column of `VIEW_COLUMNS`."""
     wanted = list(VIEW_COLUMNS[order.view])
-    for row in _MAKERS[order.view](source, order):
+    for row in _MAKERS[order.view](_Kept(source), order):
+        yield {name: row.get(name) for name in wanted}
+
+
+def vision_rows_of(source: RowSource, order: ExportOrder) -> Iterator[Columns]:
+    """As `rows_of`, the rows with pictures in the prompt, with `VISION_COLUMNS`; pictures as PNG bytes.
+
+    A view whose trainer takes none gives its rows as `dpo` has them, to be counted.
+    """
+    if order.view == "images":
+        return
+    wanted = list(VISION_COLUMNS.get(order.view, VISION_COLUMNS["dpo"]))
+    for row in _MAKERS[order.view](_Kept(source, vision=True), order):
         yield {name: row.get(name) for name in wanted}
 
 
@@ -40,47 +70,46 @@ def makers_of(row: Columns) -> Iterator[tuple[str, str | None, str | None]]:
             yield model, _text(row.get(f"{side}revision")), _text(row.get(f"{side}adapter"))
 
 
-def _pairs(source: RowSource, order: ExportOrder) -> Iterator[Columns]:
-    for row in source.rows("preferences"):
-        if row.columns["chosen"] != row.columns["rejected"]:
-            yield row.columns
+def _pairs(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
+    for row in kept.pairs():
+        if row["chosen"] != row["rejected"]:
+            yield row
     if order.derived:
-        yield from derived_pairs(source)
+        yield from _derived_pairs(kept)
 
 
-def _single(source: RowSource, order: ExportOrder) -> Iterator[Columns]:
-    for row in source.rows("ratings"):
-        yield row.columns
+def _single(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
+    yield from kept.ratings()
     if order.unpaired:
-        for row in source.rows("preferences"):
+        for row in kept.pairs():
             for side, label in (("chosen", True), ("rejected", False)):
-                yield {**_one_side(row.columns, side), "label": label}
+                yield {**_one_side(row, side), "label": label}
 
 
-def _good(source: RowSource, order: ExportOrder) -> Iterator[Columns]:
+def _good(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
     seen: set[bytes] = set()
 
-    def fresh(row: Mapping[str, object]) -> bool:
-        key = _digest([row["prompt"], row["completion"]])
+    def fresh(row: Columns) -> bool:
+        key = _digest([_asked(row), row["completion"]])
         known = key in seen
         seen.add(key)
         return not known
 
-    for stored in source.rows("preferences"):
-        row = _one_side(stored.columns, "chosen")
+    for pair in kept.pairs():
+        row = _one_side(pair, "chosen")
         if fresh(row):
             yield row
-    for stored in source.rows("ratings"):
-        if stored.columns["label"] and fresh(stored.columns):
-            yield stored.columns
+    for row in kept.ratings():
+        if row["label"] and fresh(row):
+            yield row
 
 
-def _pictures(source: RowSource, order: ExportOrder) -> Iterator[Columns]:
-    for row in source.rows("image_preferences"):
+def _pictures(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
+    for row in kept.source.rows("image_preferences"):
         yield row.columns
 
 
-_MAKERS: dict[View, Callable[[RowSource, ExportOrder], Iterator[Columns]]] = {
+_MAKERS: dict[View, Callable[[_Kept, ExportOrder], Iterator[Columns]]] = {
     "dpo": _pairs,
     "reward": _pairs,
     "kto": _single,
@@ -91,29 +120,33 @@ _MAKERS: dict[View, Callable[[RowSource, ExportOrder], Iterator[Columns]]] = {
 
 def derived_pairs(source: RowSource) -> Iterator[Columns]:
     """Pairs of one thumb up and one thumb down on answers to exactly the same prompt; each rating is used once."""
+    return _derived_pairs(_Kept(source))
+
+
+def _derived_pairs(kept: _Kept) -> Iterator[Columns]:
     up, down = set[bytes](), set[bytes]()
-    for row in source.rows("ratings"):
-        (up if row.columns["label"] else down).add(_digest(row.columns["prompt"]))
+    for row in kept.ratings():
+        (up if row["label"] else down).add(_digest(_asked(row)))
     both = up & down
     waiting: dict[tuple[bytes, bool], list[Columns]] = {}
-    for row in source.rows("ratings"):
-        key, label = _digest(row.columns["prompt"]), bool(row.columns["label"])
+    for row in kept.ratings():
+        key, label = _digest(_asked(row)), bool(row["label"])
         if key not in both:
             continue
         others = waiting.setdefault((key, not label), [])
-        match = next((one for one in others if one["completion"] != row.columns["completion"]), None)
+        match = next((one for one in others if one["completion"] != row["completion"]), None)
         if match is None:
-            waiting.setdefault((key, label), []).append(row.columns)
+            waiting.setdefault((key, label), []).append(row)
         else:
             others.remove(match)
-            yield _derived(row.columns, match) if label else _derived(match, row.columns)
+            yield _derived(row, match) if label else _derived(match, row)
 
 
 def _derived(good: Columns, bad: Columns) -> Columns:
     later = max(good, bad, key=lambda row: str(row["created_at"]))
     row: Columns = dict.fromkeys(COLUMNS["preferences"])
-    for name in ("prompt", "tools", "schema_version"):
-        row[name] = good[name]
+    for name in ("images", "prompt", "tools", "schema_version"):
+        row[name] = good.get(name)
     for name in ("rater", "campaign", "consent_version", "backend", "dtype", "app_version"):
         row[name] = good[name] if good[name] == bad[name] else None
     return row | {
@@ -139,6 +172,13 @@ def _one_side(pair: Columns, side: str) -> Columns:
         "strength": None,
         **{name: pair[f"{side}_{name}"] for name in _MAKER},
     }
+
+
+def _asked(row: Columns) -> list[object]:
+    """What makes a prompt this one: its messages, and the pictures in them."""
+    images = row.get("images")
+    pngs = [hashlib.sha256(png).hexdigest() for png in images] if isinstance(images, list) else []
+    return [row["prompt"], pngs]
 
 
 def _digest(value: object) -> bytes:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from backends.evidence.__main__ import main
@@ -20,7 +21,7 @@ from core.comparison import item_of
 from core.dataset import ComparisonRow, Contender
 from core.errors import FeedbackError, UserInputError
 from core.evidence import Merge, VoteFilter
-from tests.contract.outbox_rows import open_store, preference, provenance, rating
+from tests.contract.outbox_rows import open_store, pictured, preference, provenance, rating
 from tests.fakes import png
 from tests.hub_server import HubServer
 
@@ -68,7 +69,7 @@ def app(tmp_path: Path):
     )  # fmt: skip
     store.save(rows[:100])
     delivery.send()
-    store.save([*rows[100:], pictures, rating(), preference()])
+    store.save([*rows[100:], pictures, rating(), preference(), *pictured(png(3), png(4))])
     delivery.send()
     for row in rows[::30]:
         store.withdraw(row.provenance.id)
@@ -119,6 +120,12 @@ def test_the_command_prints_and_exports(app, tmp_path: Path, capsys: pytest.Capt
         == 0
     )
     assert len((tmp_path / "out" / "train.jsonl").read_text().splitlines()) == 1
+    # The row on a picture is in it as it went in.
+    capsys.readouterr()
+    assert main([str(folder), "--export", "dpo", "--to", str(tmp_path / "all"), "--test-share", "0"]) == 0
+    assert "1 of them with pictures in the prompt: config vision_dpo" in capsys.readouterr().err
+    [seen] = pq.read_table(tmp_path / "all" / "vision-train.parquet").to_pylist()
+    assert [image["bytes"] for image in seen["images"]] == [png(3), png(4)]
     assert main([str(tmp_path / "nothing here")]) == 1
     assert "neither a folder" in capsys.readouterr().err
 

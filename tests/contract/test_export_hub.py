@@ -13,7 +13,8 @@ from backends.evidence.publish import HubExports
 from backends.evidence.service import EvidenceOf
 from core.errors import DatasetRejected, HubError, UserInputError
 from core.export import ExportOrder, ExportStep, Published, checked_tag
-from tests.contract.outbox_rows import open_store, preference, rating
+from tests.contract.outbox_rows import open_store, pictured, preference, rating
+from tests.fakes import png
 from tests.hub_server import CloseConnection, DropAfterCommit, HubServer, Status
 
 REPO = "alice/votes-dpo"
@@ -89,6 +90,20 @@ def test_another_format_leaves_no_file_of_the_one_before(evidence: EvidenceOf, h
     publish(evidence, "v1", ExportOrder("dpo", "parquet", 0.5))
     publish(evidence, "v2", ExportOrder("dpo", "jsonl", 0.0))
     assert {path for path in hub.files(REPO, "dataset", "v2") if path.startswith("t")} == {"train.jsonl"}
+
+
+def test_rows_with_pictures_go_along_and_leave_when_the_format_cannot_hold_them(
+    evidence: EvidenceOf, store, hub: HubServer
+) -> None:
+    store.save(list(pictured(png(1))))
+    last, made = publish(evidence)
+    assert (last.rows, last.pictured) == (4, 1)
+    told = hub.files(REPO, "dataset", "v1")
+    assert "vision-train.parquet" in told
+    assert f'load_dataset("{REPO}", "vision_dpo", revision="v1", split="train")' in told["README.md"].decode()
+    assert publish(evidence)[1] == replace(made, fresh=False)
+    last, _ = publish(evidence, "v2", ExportOrder("dpo", "jsonl", 0.0))
+    assert last.left_out == 1 and "vision-train.parquet" not in hub.files(REPO, "dataset", "v2")
 
 
 @pytest.mark.parametrize(

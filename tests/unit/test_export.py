@@ -13,12 +13,13 @@ import pytest
 
 from backends.evidence.export import export
 from backends.evidence.views import derived_pairs
+from components.boards import pictured_html
 from core.chat import Message
 from core.dataset import Config, Contender, ImagePreferenceRow, PreferenceRow, RatingRow, Row
 from core.errors import FeedbackError, UserInputError
 from core.export import ExportOrder, split_of
 from core.feedback import StoredRow
-from tests.contract.outbox_rows import AWKWARD, full_preference, preference, provenance
+from tests.contract.outbox_rows import AWKWARD, full_preference, pictured, preference, provenance
 from tests.fakes import png
 
 A, B = Contender("org/a", "a" * 40, None, '{"seed": 1}'), Contender("org/b", "b" * 40, "org/lora@" + "c" * 40)
@@ -190,6 +191,83 @@ def test_pictures_are_exported_as_pictures(tmp_path: Path) -> None:
     [found] = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
     assert found["chosen"].size == (16, 16)
     assert found["prompt"] == "a pear"
+
+
+def about_pictures(*pngs: bytes, words: str = "What is this?") -> tuple[PreferenceRow, RatingRow]:
+    """A pair and a rated answer of a conversation with these pictures in its first turn."""
+    pair, rating = pictured(*pngs)
+    shown = tuple(image for message in pair.prompt for image in message.images)
+    prompt = (Message("user", words, shown),)
+    return replace(pair, prompt=prompt), replace(rating, prompt=prompt)
+
+
+def test_rows_with_pictures_in_the_prompt_are_a_config_of_their_own(tmp_path: Path) -> None:
+    import datasets
+
+    datasets.disable_progress_bars()
+    red, blue = png(1), png(200)
+    pair, rating = about_pictures(red)
+    other, _ = about_pictures(red, blue)
+    source = Kept(preference(), pair, other, rating)
+    last = made(tmp_path / "out", source, ExportOrder("dpo", "parquet", 0))
+    assert (last.rows, last.train, last.pictured, last.left_out) == (3, 3, 2, 0)
+    assert [file.name for file in last.files] == [
+        "train.parquet", "vision-train.parquet", "README.md", "models.lock.json",
+    ]  # fmt: skip
+    lock = json.loads((tmp_path / "out" / "models.lock.json").read_text())
+    assert lock["rows_with_pictures"] == {"train": 2, "test": 0} and "vision-train.parquet" in lock["files"]
+    assert (tmp_path / "out" / "README.md").read_text().count("load_dataset(") == 2
+    # No name opens the text, as before.
+    cache = str(tmp_path / "cache")
+    [text] = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=cache)
+    assert text["prompt"] == [{"role": "user", "content": preference().prompt[0].content}]
+    seen = datasets.load_dataset(str(tmp_path / "out"), "vision_dpo", split="train", cache_dir=cache)
+    assert [[image.size for image in row["images"]] for row in seen] == [[(16, 16)], [(16, 16), (16, 16)]]
+    assert seen[0]["chosen"] == [{"role": "assistant", "content": [{"type": "text", "text": "Good"}]}]
+    # Both answers of each pair, and the rated one, are single answers.
+    assert made(tmp_path / "kto", source, ExportOrder("kto", "parquet", 0)).pictured == 5
+
+
+def test_only_rows_with_pictures_open_without_a_name(tmp_path: Path) -> None:
+    import datasets
+
+    datasets.disable_progress_bars()
+    made(tmp_path / "out", Kept(*about_pictures(png(1))), ExportOrder("sft", "parquet", 0))
+    [row] = datasets.load_dataset(str(tmp_path / "out"), split="train", cache_dir=str(tmp_path / "cache"))
+    assert len(row["images"]) == 1 and "label" not in row
+
+
+@pytest.mark.parametrize(("view", "format", "why"), [
+    ("dpo", "jsonl", "JSON lines cannot hold pictures"), ("dpo", "csv", "CSV cannot hold pictures"),
+    ("reward", "parquet", "RewardTrainer reads text alone"),
+])  # fmt: skip
+def test_what_cannot_take_pictures_tells_how_many_rows_it_left_out(tmp_path: Path, view, format, why: str) -> None:
+    pairs = [about_pictures(png(1))[0], about_pictures(png(1), png(2))[0]]
+    order = ExportOrder(view, format, 0)
+    last = made(tmp_path / "out", Kept(preference(), *pairs), order)
+    assert (last.rows, last.pictured, last.left_out) == (1, 0, 2)
+    assert why in (tmp_path / "out" / "README.md").read_text() and why in pictured_html(last, order)
+    assert json.loads((tmp_path / "out" / "models.lock.json").read_text())["left_out_with_pictures"] == 2
+    with pytest.raises(UserInputError, match=f"All 2 rows for this have pictures in the prompt. {why}"):
+        made(tmp_path / "none", Kept(*pairs), order)
+
+
+def test_the_same_words_about_another_picture_are_another_prompt(tmp_path: Path) -> None:
+    asked_of = {number: about_pictures(png(number))[0].columns() for number in range(60)}
+    splits = {number: split_of(row["prompt"], 0.5, row["images"]) for number, row in asked_of.items()}
+    assert set(splits.values()) == {"train", "test"}
+    # What came later in the conversation does not move it.
+    later = [*asked_of[3]["prompt"], {"role": "user", "content": [{"type": "image", "text": None}]}]
+    assert split_of(later, 0.5, [*asked_of[3]["images"], png(9)]) == splits[3]
+    # A thumb up and one down on two pictures are no pair.
+    up = about_pictures(png(1))[1]
+    about = replace(up.provenance, id="down")
+    down = replace(about_pictures(png(2))[1], provenance=about, label=False, completion=(Message("assistant", "Bad"),))
+    same = replace(down, prompt=up.prompt, images=up.images)
+    order = ExportOrder("dpo", "parquet", 0, derived=True)
+    with pytest.raises(UserInputError, match="no pairs"):
+        made(tmp_path / "two", Kept(up, down), order)
+    assert made(tmp_path / "one", Kept(up, same), order).pictured == 1
 
 
 def test_orders_that_cannot_be_filled_say_so(tmp_path: Path) -> None:
