@@ -113,7 +113,7 @@ from pages.search_api import SearchApi
 from pages.search_compare import ComparePage
 from pages.search_machine import MachinePage
 from pages.search_shortlist import ShortlistPage
-from pages.shared import ON_POPSTATE, Frame, Shared
+from pages.shared import ON_POPSTATE, ON_WAITING, Frame, Shared
 
 TITLE = "Proving Ground"
 
@@ -351,7 +351,7 @@ def build(services: Services) -> gr.Blocks:
         with gr.Row(elem_id="header"):
             brand = gr.HTML(f"<span>{TITLE}</span>", elem_id="brand", js_on_load=ON_POPSTATE)
             pinned_chip = gr.HTML(chip(None), elem_id="chip", js_on_load=None)
-            outbox = gr.HTML("", elem_id="outbox-badge", js_on_load=None)
+            outbox = gr.HTML("", elem_id="outbox-badge", js_on_load=ON_WAITING)
             if services.access:
                 who()
         notice = gr.HTML("", elem_id="notice", js_on_load=None)

@@ -214,7 +214,7 @@ def _rater(row: RaterHealth) -> str:
         f'<td class="n" data-label="Longer answer" title="{_hover(row.longer)}">{_share(row.longer)}</td>'
         f'<td class="n" data-label="Seconds">{seconds}</td>'
         f'<td class="n" data-label="Agrees" title="{_hover(row.agrees)}">{_share(row.agrees)}</td>'
-        f'<td class="n" data-label="Gold" title="{_hover(row.gold)}">{_share(row.gold)}</td><td>{escape(row.advice) or "Nothing."}</td></tr>'
+        f'<td class="n" data-label="Gold" title="{_hover(row.gold)}">{_share(row.gold)}</td><td data-label="What to do">{escape(row.advice) or "Nothing."}</td></tr>'
     )
 
 

@@ -79,7 +79,9 @@ def outbox_panel(status: FeedbackStatus) -> str:
     if status.last_commit:
         details.append(f"last commit <code>{escape(status.last_commit[:7])}</code>")
     warnings = "".join(f'<p class="pg-notice">{escape(warning)}</p>' for warning in status.warnings)
-    error = f'<div class="pg-error">{escape(status.last_error)}</div>' if status.last_error else ""
+    # What waits for a look is shown below, with the button that sends it: nothing has failed.
+    told = "" if status.needs_approval else status.last_error
+    error = f'<div class="pg-error">{escape(told)}</div>' if told else ""
     return f'<p class="pg-lead">{sentence}</p><p class="pg-meta">{" · ".join(details)}</p>{error}{warnings}'
 
 
@@ -139,7 +141,7 @@ def _card(row: StoredRow, votes_on: StoredRow, mine: str | None, curates: bool) 
     return (
         f'<article class="pg-row" data-row="{escape(row.id)}" data-state="{row.state}"><header>'
         f"{escape(' · '.join(part for part in head if part))}</header>"
-        f'<p class="pg-asked">{earlier}{_seen(values.get("images"))}{prompt}</p><div class="pg-two">{_answers(row)}</div>{said}{actions}</article>'
+        f'<p class="pg-asked">{earlier}{_seen(values.get("images"))}<span class="pg-words">{prompt}</span></p><div class="pg-two">{_answers(row)}</div>{said}{actions}</article>'
     )
 
 

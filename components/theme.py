@@ -55,6 +55,8 @@ def theme() -> gr.themes.Base:
         block_border_width="1px",
         block_border_color="*neutral_200",
         block_border_color_dark="*neutral_800",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_400",
         block_label_background_fill="transparent",
         block_label_background_fill_dark="transparent",
         block_label_border_width="0px",

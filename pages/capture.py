@@ -103,7 +103,12 @@ class CapturePage:
                 first_picture_from, first_picture = self._picture("First picture", "first")
                 second_picture_from, second_picture = self._picture("Second picture", "second")
                 slider = gr.ImageSlider(
-                    label="Difference", visible=False, interactive=False, height=240, elem_id="capture-slider"
+                    label="Difference",
+                    show_label=False,
+                    visible=False,
+                    interactive=False,
+                    height=240,
+                    elem_id="capture-slider",
                 )
             better = gr.Radio(
                 [("First", "first"), ("Second", "second")],
@@ -111,8 +116,8 @@ class CapturePage:
                 label="Which is better?",
                 elem_id="capture-better",
             )
-            reasons = gr.CheckboxGroup(REASONS, label="Because it is (optional)", elem_id="capture-reasons")
-            why = gr.Textbox(label="Why (optional)", max_lines=4, elem_id="capture-why")
+            reasons = gr.CheckboxGroup(REASONS, label="What makes it better (optional)", elem_id="capture-reasons")
+            why = gr.Textbox(label="In your own words (optional)", max_lines=4, elem_id="capture-why")
             save = gr.Button("Save preference", variant="primary", elem_id="capture-save")
             said = gr.HTML("", elem_id="capture-said")
         return CaptureView(

@@ -24,9 +24,12 @@ KIND_CHOICES = [("Answers", "chat"), ("Pictures", "image")]
 ANY = ""
 # On a phone the filters stand above what they filter, and would fill the screen were they open.
 FOLD = """
-requestAnimationFrame(() => {
-  if (matchMedia('(max-width: 640px)').matches) document.querySelector('#board-filters .label-wrap.open')?.click();
-});
+const fold = (frames) => {
+  const open = document.querySelector('#board-filters .label-wrap.open');
+  // The filters are drawn after what they filter.
+  if (open) open.click(); else if (frames) requestAnimationFrame(() => fold(frames - 1));
+};
+if (matchMedia('(max-width: 640px)').matches) fold(300);
 """
 WAITING = '<div class="pg-skeleton"><div></div><div></div><div></div></div>'
 

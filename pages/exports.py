@@ -15,6 +15,7 @@ import gradio as gr
 from components.background import bar
 from components.boards import pictured_html, published_html
 from components.errors import shown_to_user
+from core.errors import AppError
 from core.evidence import Evidence
 from core.export import VIEWS, ExportOrder, ExportStep, Format, View, checked_tag
 
@@ -117,18 +118,18 @@ class ExportPage:
     def export(self, view: str, format: str, test_percent: float, more: Sequence[str]) -> Iterator[tuple[Any, Any]]:
         """Make the files and offer them; what is on the server's disk meanwhile is deleted again."""
         with shown_to_user():
-            order = _order(view, format, test_percent, more)
             folder = Path(tempfile.mkdtemp(prefix="proving-export-"))
             try:
+                order = _order(view, format, test_percent, more)
                 yield bar("Reading rows"), gr.File(visible=False, value=None)
                 for step in self.evidence.export(order, folder):
                     if step.files:
                         yield _exported(step, order), gr.File([str(file) for file in step.files], visible=True)
                     else:
                         yield bar(f"{step.rows:,} rows written"), gr.skip()
-            except Exception:
-                # The bar would stand there for ever.
-                yield NOTHING_YET, gr.skip()
+            except Exception as error:
+                # The bar would stand there for ever, or files that are not what was asked for.
+                yield _failed(error), gr.File(visible=False, value=None)
                 raise
             finally:
                 # gradio has copied what it offers by the time it asks for the next step.
@@ -139,17 +140,17 @@ class ExportPage:
     ) -> Iterator[tuple[Any, Any]]:
         """Put the export on the Hub at a tag, and show how it is loaded from there."""
         with shown_to_user():
-            order = _order(view, format, test_percent, more)
-            checked_tag(tag.strip())
-            yield bar("Reading rows"), gr.File(visible=False, value=None)
             try:
+                order = _order(view, format, test_percent, more)
+                checked_tag(tag.strip())
+                yield bar("Reading rows"), gr.File(visible=False, value=None)
                 for step in self.evidence.publish(order, tag):
                     if step.published:
                         yield published_html(step, order), gr.skip()
                     else:
                         yield bar(f"{step.rows:,} rows, on their way to the Hub"), gr.skip()
-            except Exception:
-                yield NOTHING_YET, gr.skip()
+            except Exception as error:
+                yield _failed(error), gr.File(visible=False, value=None)
                 raise
 
 
@@ -157,6 +158,11 @@ def _order(view: str, format: str, test_percent: float, more: Sequence[str]) -> 
     return ExportOrder(
         cast(View, view), cast(Format, format), test_percent / 100, "derived" in more, "unpaired" in more
     )
+
+
+def _failed(error: Exception) -> str:
+    """The message passes; what to do next stays where the files would be."""
+    return f'<div class="pg-error">{escape(str(error))}</div>' if isinstance(error, AppError) else NOTHING_YET
 
 
 def _exported(step: ExportStep, order: ExportOrder) -> str:

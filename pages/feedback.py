@@ -14,7 +14,7 @@ from components.rows import EMPTY, NONE_OF_MINE, NOT_FOUND, ON_LOAD, PREFERENCES
 from core.caller import curates, note
 from core.dataset import COLUMNS
 from core.errors import UserInputError
-from core.feedback import RowQuery, StoredRow
+from core.feedback import FeedbackStatus, RowQuery, StoredRow
 from core.feedback_protocols import FeedbackStore
 from core.identity import MOST_NAME, code_of, pseudonym
 from core.revision import changed, choices
@@ -191,7 +191,7 @@ class FeedbackPage:
             )
         view.withdraw.click(lambda: gr.Column(visible=True), None, view.sure, **quick)
         view.keep.click(lambda: gr.Column(visible=False), None, view.sure, **quick)
-        view.surely.click(self.withdraw_all, asked, [view.me, view.sure, *listing, *tops], **quick)
+        view.surely.click(self.withdraw_all, asked, [view.me, view.sure, *listing, *tops, view.row_said], **quick)
 
     def top(self) -> tuple[Any, ...]:
         """The health line, what waits for a look before it is published, and the badge."""
@@ -350,31 +350,38 @@ class FeedbackPage:
             taken = f"<b>{_count(gone)} taken back.</b> What was said is gone from this page. {what_remains(status.dataset)}"
             said = f'<p role="status">{taken if gone else "There was nothing of yours to take back."}</p>'
             listing = self.rows(whose, config, search, visitor, limit)
-            return (said, gr.Column(visible=False), *listing, *self.top())
+            # What was said of one of them before is about a row that is gone.
+            return (said, gr.Column(visible=False), *listing, *self.top(), "")
 
     def upload(self) -> Iterator[tuple[Any, ...]]:
         """Send what waits, now, and say how it went."""
         with shown_to_user():
             yield ('<p class="pg-meta" role="status">Sending what waits</p>', *[gr.skip()] * 4)
+            before = self.store.status()
             self.store.upload_now()
-            yield self._sent()
+            yield self._sent(before)
 
     def publish(self) -> Iterator[tuple[Any, ...]]:
         """Agree that what waits, and what follows, goes to the public dataset."""
         with shown_to_user():
             yield ('<p class="pg-meta" role="status">Publishing</p>', *[gr.skip()] * 4)
+            before = self.store.status()
             self.store.approve()
-            yield self._sent()
+            yield self._sent(before)
 
-    def _sent(self) -> tuple[Any, ...]:
+    def _sent(self, before: FeedbackStatus) -> tuple[Any, ...]:
+        """How it went, in words that stay true: what waits now and why stands in the line above, which is kept current."""
         status = self.store.status()
-        if status.last_error and status.waiting:
-            said = f'<div class="pg-error">{status.waiting} still waiting. They are safe on this machine.</div>'
+        sent = max(before.waiting - status.waiting, 0)
+        if status.waiting and status.last_error:
+            told = (
+                "Not uploaded, for the reason above. The rows are safe on this machine and are sent again on their own."
+            )
         elif status.waiting:
-            said = f'<p class="pg-meta">{status.waiting} still on the way.</p>'
+            told = "On the way: the line above says how many still wait."
         else:
-            said = '<p class="pg-meta">Nothing is waiting.</p>'
-        return (said, *self.top())
+            told = f"Uploaded {_count(sent)}." if sent else "Nothing was waiting."
+        return (f'<p class="pg-meta" role="status">{told}</p>', *self.top())
 
 
 def what_remains(dataset: str) -> str:

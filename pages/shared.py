@@ -51,6 +51,24 @@ window.addEventListener('popstate', () => trigger('select', {query: window.locat
 """
 
 
+# What was said of a save stays true: its count follows the badge's, which the server keeps current.
+ON_WAITING = r"""
+const follow = () => {
+  const waiting = element.textContent.trim();
+  const now = `Saved. ${waiting || 'Nothing is waiting to upload'}.`;
+  for (const said of document.querySelectorAll('#capture-said, #chat-status, #battle-status, #image-battle-status, #best-said')) {
+    const texts = document.createTreeWalker(said, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const text = texts.currentNode.data;
+      const kept = text.replace(/Saved\. (\d+ waiting|Nothing is waiting) to upload\./, now);
+      if (kept !== text) texts.currentNode.data = kept;
+    }
+  }
+};
+watch('value', () => setTimeout(follow));
+"""
+
+
 class Frame:
     """The header above the tabs and the movement between them."""
 

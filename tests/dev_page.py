@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
+
+# Before huggingface_hub is imported: the test Hub has no Xet.
+os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
 
 import app
 from core.settings import Settings

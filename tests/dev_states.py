@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import random
 import tempfile
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,9 +20,10 @@ from backends.feedback.build import at_risk, build_feedback
 from backends.feedback.store import SqliteFeedbackStore
 from core.chat import Message
 from core.comparison import item_of
-from core.dataset import ComparisonRow, Contender, ImagePreferenceRow, PreferenceRow, RatingRow, Row
-from core.evidence import Facts
-from tests.contract.outbox_rows import provenance
+from core.dataset import ComparisonRow, Config, Contender, ImagePreferenceRow, PreferenceRow, RatingRow, Row
+from core.evidence import Facts, Votes
+from core.feedback import StoredRow
+from tests.contract.outbox_rows import pictured, provenance
 from tests.fakes import FakeRouter, png, services
 from tests.hub_server import HubServer, RateLimited, Status
 
@@ -116,10 +118,30 @@ def _temporary() -> Path:
     return Path(tempfile.mkdtemp(prefix="proving-state-"))
 
 
+class _Slow:
+    """A source of rows that takes seconds."""
+
+    def __init__(self, store: SqliteFeedbackStore) -> None:
+        self._store = store
+
+    def rows(self, config: Config) -> Iterator[StoredRow]:
+        for row in self._store.rows(config):
+            time.sleep(0.05)
+            yield row
+
+    def votes(self) -> Votes:
+        time.sleep(4)
+        return self._store.votes()
+
+
+_HUBS: list[HubServer] = []
+
+
 def _hub(**user: object) -> HubServer:
     hub = HubServer()
     hub.start()
     hub.add_user("alice", "hf_alice", **user)
+    _HUBS.append(hub)
     return hub
 
 
@@ -141,9 +163,21 @@ def consent() -> SqliteFeedbackStore:
 def votes() -> SqliteFeedbackStore:
     """Many votes, in the folder."""
     store = _opened(_temporary(), None)
-    store.save(spoken(160))
+    store.save([*spoken(160), *pictured(png(1), png(90), rater="r-93d4")])
     store.upload_now()
     return store
+
+
+def few() -> SqliteFeedbackStore:
+    """Too few votes to tell anything."""
+    store = _opened(_temporary(), None)
+    store.save(spoken(6))
+    return store
+
+
+def slow() -> SqliteFeedbackStore:
+    """Whatever reads the rows takes its time: what stands on the screen meanwhile."""
+    return votes()
 
 
 def pushed() -> SqliteFeedbackStore:
@@ -234,7 +268,7 @@ def space() -> SqliteFeedbackStore:
 STATES: dict[str, Callable[[], SqliteFeedbackStore]] = {
     made.__name__: made
     for made in (
-        empty, consent, votes, pushed, waiting, offline, limited, revoked, refused, public, recovered, space,
+        empty, consent, few, votes, slow, pushed, waiting, offline, limited, revoked, refused, public, recovered, space,
     )
 }  # fmt: skip
 
@@ -243,11 +277,13 @@ def services_in(state: str, router: FakeRouter) -> Services:
     """Scripted services whose feedback store is real and in that state."""
     store = STATES[state]()
     made: Services = services(router)
+    # Where nothing waits, the Hub takes an export too; where something does, pushing one shows how it fails.
+    endpoint = _HUBS[-1].url if state == "pushed" else "http://127.0.0.1:9"
     evidence = EvidenceOf(
-        store,
+        _Slow(store) if state == "slow" else store,
         lambda: (store.status().dataset, store.status().last_commit),
         lambda model, revision: Facts(parameters=SIZES.get(model.rpartition("/")[2])),
-        hub=HubExports(token="hf_alice", endpoint="http://127.0.0.1:9") if state in ("pushed", "waiting") else None,
+        hub=HubExports(token="hf_alice", endpoint=endpoint) if state in ("pushed", "waiting") else None,
         destination=lambda view: f"{REPO}-{view}",
     )
     return replace(made, store=store, evidence=evidence)

@@ -38,6 +38,9 @@ def test_leaderboard_agreement_and_export(page: Page, url: str, tmp_path: Path) 
     expect(page.locator("#board .pg-lead")).to_be_visible(timeout=60_000)
     rows = page.locator("#board .pg-board tbody tr")
     expect(rows).to_have_count(3)
+    # Numbers stand under each other by their last digit.
+    for number in page.locator("#board .pg-board .n").all()[:8]:
+        expect(number).to_have_css("text-align", "right")
     page.locator("#board-merge").get_by_label("Settings").check()
     expect(rows).to_have_count(2)
     expect(page.locator("#board")).to_contain_text("puts together 2 settings")
@@ -67,8 +70,13 @@ def test_leaderboard_agreement_and_export(page: Page, url: str, tmp_path: Path) 
     assert found and all(set(row) >= {"prompt", "chosen", "rejected"} for row in found)
 
 
-def test_nothing_to_rank_says_what_to_do(page: Page, url: str) -> None:
+def test_nothing_to_rank_says_what_to_do_and_on_a_phone_it_stands_first(page: Page, url: str) -> None:
     opened(page, url)
+    page.set_viewport_size({"width": 390, "height": 844})
     page.get_by_role("tab", name="Leaderboard").click()
+    expect(page.locator("#board .pg-lead")).to_be_visible(timeout=60_000)
+    expect(page.locator("#board-kind")).to_be_hidden()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#board-filters .label-wrap").click()
     page.locator("#board-kind").get_by_label("Pictures").check()
     expect(page.locator("#board .pg-empty")).to_contain_text("No votes yet")

@@ -59,6 +59,8 @@ def test_from_consent_to_withdrawal(page: Page, url: str, store: SqliteFeedbackS
     expect(page.locator("#consent")).to_be_hidden()
     page.locator("#capture-save").click()
     expect(page.locator("#capture-said")).to_contain_text("Saved.")
+    # It goes on telling the truth when the row has left.
+    expect(page.locator("#capture-said")).to_have_text("Saved. Nothing is waiting to upload.")
     (row,) = store.newest()
     assert store.consent is not None and row.columns["consent_version"] == store.consent.version
 

@@ -115,11 +115,18 @@ def test_export_offers_files_that_are_gone_from_the_server_afterwards(exports: E
 
 def test_an_export_of_nothing_says_what_to_do_and_leaves_no_bar(exports: ExportPage) -> None:
     steps = exports.export("images", "parquet", 10, [])
-    assert "Reading rows" in next(steps)[0] and "Files to train on" in next(steps)[0]
+    assert "Reading rows" in next(steps)[0]
+    # The message passes; the sentence stays, and no file of an export before it.
+    said, files = next(steps)
+    assert "no pairs of pictures" in said and not files.visible
     with pytest.raises(gr.Error, match="no pairs of pictures"):
         next(steps)
+    wrong = exports.export("images", "csv", 10, [])
+    assert "parquet only" in next(wrong)[0]
     with pytest.raises(gr.Error, match="parquet only"):
-        list(exports.export("images", "csv", 10, []))
+        next(wrong)
+    untagged = exports.push("dpo", "jsonl", 0, [], "main")
+    assert "The tag has to" in next(untagged)[0]
 
 
 def test_long_work_tells_how_far_it_is_and_its_error_arrives() -> None:

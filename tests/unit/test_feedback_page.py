@@ -131,8 +131,10 @@ def test_everything_of_mine_goes_and_what_remains_is_said() -> None:
     store = FakeStore()
     store.save([preference(rater=MY_NAME), rating(rater=MY_NAME)])
     store.save([preference(rater="somebody")])
-    said, *_ = page(store).withdraw_all("all", "", "", ME, 20)
+    said, *_, of_one_row = page(store).withdraw_all("all", "", "", ME, 20)
     assert "2 rows taken back" in said and len(store.kept) == 1
+    # “Changed to …” would speak of a row that is gone.
+    assert of_one_row == ""
     assert "feedback database within seconds; ids and times stay, nothing that was said" in said
     assert 'super_squash_history("org/votes", repo_type="dataset")' in what_remains("org/votes").replace("&quot;", '"')
     with pytest.raises(gr.Error, match="does not know you"):
@@ -144,6 +146,20 @@ def test_who_said_nothing_has_nothing_to_take_back() -> None:
     store.save([preference(rater="r-somebody")])
     said, *_ = page(store).withdraw_all("all", "", "", ME, 20)
     assert "nothing of yours" in said and "next upload" not in said and len(store.kept) == 1
+
+
+@pytest.mark.parametrize(("before", "after", "error", "told"), [
+    (3, 0, None, "Uploaded 3 rows."), (1, 0, None, "Uploaded 1 row."), (0, 0, None, "Nothing was waiting."),
+    (3, 3, "The Hub is away.", "Not uploaded, for the reason above."), (3, 1, None, "On the way"),
+])  # fmt: skip
+def test_what_is_said_of_an_upload_stays_true_afterwards(before: int, after: int, error, told: str) -> None:
+    store = FakeStore()
+    waits = [before, after]
+    store.status = lambda: FeedbackStatus(9, waits[0], 0, 0, "org/votes", last_error=error)  # type: ignore[method-assign]
+    store.upload_now = lambda: waits.pop(0)  # type: ignore[assignment, method-assign, return-value]
+    *_, (said, *_) = page(store).upload()
+    # How many wait now stands in the health line, which is kept current; here it would grow old.
+    assert told in said and "waiting" not in said.replace("Nothing was waiting", "")
 
 
 def test_more_rows_come_in_steps_and_not_without_end() -> None:
@@ -205,7 +221,9 @@ def test_the_first_rows_for_a_public_dataset_are_shown_before_they_leave() -> No
 
     store = Public()
     store.save([preference("secret", id="row")])
-    _, panel, leaving, _ = page(store).top()
+    health, panel, leaving, _ = page(store).top()
+    # The panel asks for a look; nothing has failed.
+    assert "pg-error" not in health
     assert panel.visible and "Question secret" in leaving and "org/&lt;b&gt;" in leaving and "data-sure" not in leaving
     *_, last = list(page(store).publish())
     assert store.approved and last[2].visible is False
