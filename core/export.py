@@ -83,7 +83,7 @@ class ExportOrder:
     @property
     def why_not(self) -> str:
         """Why rows with pictures in the prompt stay out, and what takes them; "" where they go along."""
-        if self.takes_pictures:
+        if self.takes_pictures or self.view == "images":
             return ""
         if self.view not in VISION_COLUMNS:
             return "RewardTrainer reads text alone. The pairs for DPOTrainer have them, as parquet."
