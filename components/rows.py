@@ -27,9 +27,7 @@ EMPTY = (
     "<b>Nothing has been said yet.</b><p>Rate an answer in Chat, compare two blind, or capture a preference here.</p>"
 )
 NOT_FOUND = "<b>No row fits.</b><p>Search for less, or show all rows.</p>"
-NONE_OF_MINE = (
-    "<b>You have not said anything yet.</b><p>Compare two answers blind in Chat, or capture a preference here.</p>"
-)
+NONE_OF_MINE = "<b>No row here is yours.</b><p>Compare two answers blind in Chat, or capture a preference here.</p>"
 # One listener on the component's own element: cards come and go. What cannot be undone asks once more, in its place, and
 # goes on asking when the cards are made anew meanwhile: somebody else's row must not take the question away.
 ON_LOAD = """

@@ -107,7 +107,7 @@ class CapturePage:
                     show_label=False,
                     visible=False,
                     interactive=False,
-                    height=240,
+                    max_height=300,
                     elem_id="capture-slider",
                 )
             better = gr.Radio(
@@ -152,14 +152,25 @@ class CapturePage:
         view.kind.change(self.switch, view.kind, [view.texts, view.pictures], **quick)
         for chosen, text in ((view.first_from, view.first), (view.second_from, view.second)):
             chosen.input(self.pick, [chosen, chat.conversation, view.prompt], [text, view.prompt], **quick)
-            text.change(self.compare, [view.first, view.second], view.difference, trigger_mode="always_last", **quick)
         for chosen, picture in (
             (view.first_picture_from, view.first_picture), (view.second_picture_from, view.second_picture),
         ):  # fmt: skip
             chosen.input(self.pick_picture, [chosen, shared.visitor, view.prompt], [picture, view.prompt], **quick)
             # Another picture in the box is not the one that was picked.
             gr.on([picture.upload, picture.clear], lambda: "", None, chosen, **quick)
-            picture.change(self.slide, [view.first_picture, view.second_picture], view.slider, **quick)
+        # One event for both sides, its last call the one that counts: the answer to what stood there before may come late.
+        for changed, difference, shown_in in (
+            ((view.first, view.second), self.compare, view.difference),
+            ((view.first_picture, view.second_picture), self.slide, view.slider),
+        ):
+            gr.on(
+                [one.change for one in changed],
+                difference,
+                list(changed),
+                shown_in,
+                trigger_mode="always_last",
+                **quick,
+            )
         view.save.click(
             self.capture,
             [

@@ -23,14 +23,11 @@ MERGES = ("revisions", "adapters", "settings")
 KIND_CHOICES = [("Answers", "chat"), ("Pictures", "image")]
 ANY = ""
 # On a phone the filters stand above what they filter, and would fill the screen were they open.
-FOLD = """
-const fold = (frames) => {
-  const open = document.querySelector('#board-filters .label-wrap.open');
-  // The filters are drawn after what they filter.
-  if (open) open.click(); else if (frames) requestAnimationFrame(() => fold(frames - 1));
-};
-if (matchMedia('(max-width: 640px)').matches) fold(300);
-"""
+FOLD = """() => {
+  const first = !window.provingBoardSeen;
+  window.provingBoardSeen = true;
+  return {__type__: "update", ...(first && matchMedia("(max-width: 640px)").matches ? {open: false} : {})};
+}"""
 WAITING = '<div class="pg-skeleton"><div></div><div></div><div></div></div>'
 
 
@@ -39,6 +36,7 @@ class EvidenceView:
     """The two panels' components."""
 
     board_tab: gr.Tab
+    which: gr.Accordion
     kind: gr.Radio
     models: gr.Dropdown
     topic: gr.Dropdown
@@ -70,10 +68,10 @@ class EvidencePage:
         with gr.Tab("Leaderboard", id="board") as board_tab, gr.Row(elem_classes="pg-work"):
             with gr.Column(scale=7, min_width=320):
                 status = gr.HTML("", elem_id="board-status")
-                board = gr.HTML(WAITING, elem_id="board", js_on_load=FOLD)
+                board = gr.HTML(WAITING, elem_id="board")
             with (
                 gr.Column(scale=3, min_width=280, elem_classes="pg-first-on-phone"),
-                gr.Accordion("Which votes count", open=True, elem_id="board-filters"),
+                gr.Accordion("Which votes count", open=True, elem_id="board-filters") as which,
             ):
                 kind = gr.Radio(KIND_CHOICES, value="chat", label="Votes on", elem_id="board-kind")
                 models = gr.Dropdown([], value=[], multiselect=True, label="Models (several: only between them)")
@@ -106,7 +104,7 @@ class EvidencePage:
             agreement_status = gr.HTML("", elem_id="agreement-status")
             agreement = gr.HTML(WAITING, elem_id="agreement")
         return EvidenceView(
-            board_tab, kind, models, topic, prompt, rater, campaign, since, until, counted, merge, style, clear, status, board,
+            board_tab, which, kind, models, topic, prompt, rater, campaign, since, until, counted, merge, style, clear, status, board,
             agreement_tab, agreement_kind, agreement_status, agreement,
         )  # fmt: skip
 
@@ -119,6 +117,7 @@ class EvidencePage:
         ]  # fmt: skip
         shown = [view.status, view.board]
         choices = [view.models, view.rater, view.campaign]
+        view.board_tab.select(None, None, view.which, js=FOLD, api_visibility="private")
         view.board_tab.select(self.choices, [view.kind, view.models, view.rater, view.campaign], choices, **quiet)
         view.board_tab.select(self.rank, filters, shown, **quiet)
         view.kind.input(self.cleared_choices, view.kind, choices, **quiet).then(self.rank, filters, shown, **quiet)

@@ -98,14 +98,14 @@ class FeedbackPage:
                         elem_id="rows-whose",
                     )
                     config = gr.Dropdown(
-                        KINDS, value="", show_label=False, label="Kind of row", min_width=140, elem_id="rows-config"
+                        KINDS, value="", show_label=False, label="Kind of row", min_width=210, elem_id="rows-config"
                     )
                     search = gr.Textbox(
                         show_label=False,
                         label="Search rows",
                         placeholder="Search rows",
                         max_length=MOST_SEARCH,
-                        min_width=180,
+                        min_width=140,
                         scale=2,
                         elem_id="rows-search",
                     )
@@ -269,7 +269,7 @@ class FeedbackPage:
             if me is None:
                 return '<p class="pg-meta">This page does not know you yet. Reload it.</p>'
             return (
-                f"<p>Your rows carry the pseudonym <code>{me}</code>, which this browser keeps. Choose “Mine” to see them, "
+                f'<p>Your rows carry the pseudonym <code class="pg-whole">{me}</code>, which this browser keeps. Choose “Mine” to see them, '
                 "change a vote, or take one back.</p>"
                 + (
                     f"<p>From now on they also carry the name <b>{escape(name)}</b>, for everybody who reads the page or the "

@@ -51,7 +51,7 @@ def test_only_my_rows_can_be_changed_from_the_page() -> None:
     shown = html(store)
     assert shown.count("<article") == 2 and shown.count("data-sure") == 1 and "· you ·" in shown
     assert html(store, "mine").count("<article") == 1
-    assert html(store, visitor="").count("data-sure") == 0 and "You have not said" in html(store, "mine", visitor="")
+    assert html(store, visitor="").count("data-sure") == 0 and "No row here is yours" in html(store, "mine", visitor="")
     theirs = next(row.id for row in store.newest() if row.columns["rater"] != MY_NAME)
     for to in ("", "swap"):
         with pytest.raises(gr.Error, match="Only whoever gave this vote"):
@@ -64,7 +64,7 @@ def test_only_my_rows_can_be_changed_from_the_page() -> None:
 def test_empty_states_say_what_to_do() -> None:
     store = FakeStore()
     assert "Nothing has been said yet" in html(store)
-    assert "You have not said anything yet" in html(store, "mine")
+    assert "No row here is yours" in html(store, "mine")
     assert "No row fits" in html(store, search="x") and "No row fits" in html(store, config="ratings")
 
 
@@ -343,3 +343,12 @@ def test_nothing_of_the_tab_is_asked_for_before_it_is_open_and_seldom_elsewhere(
     (address,) = pace.inputs
     assert address.elem_id == "address" and 'get("tab") === "feedback"' in PACE
     assert Address("feedback").query() == "tab=feedback"
+
+
+@pytest.mark.parametrize("shows", ["capture-slider", "capture-difference"])
+def test_both_sides_of_a_difference_are_one_event_so_that_a_late_answer_does_not_hide_it(shows: str) -> None:
+    events = [
+        event for event in app.build(services()).fns.values() if [block.elem_id for block in event.outputs] == [shows]
+    ]
+    (event,) = events
+    assert event.trigger_mode == "always_last" and [on for _, on in event.targets] == ["change", "change"]
