@@ -25,6 +25,8 @@ KINDS = (INT8, NF4)
 _PACKAGE = "bitsandbytes"
 # Above so many rows, widening the weights once costs less than multiplying them in 8 bits row by row.
 _MOST_ROWS = 16
+# PyTorch reads whole steps of inputs (16 with AVX-512), past the end of the memory where the last one is not whole.
+_WHOLE_STEPS = 32
 # What a repository's quantisation needs here: package, whether a GPU, and how it is called.
 _PUBLISHED: Mapping[str, tuple[str, bool, str]] = {
     "gptq": ("gptqmodel", True, "GPTQ"),
@@ -148,7 +150,8 @@ def _int8_class() -> Any:
 
         def forward(self, given: torch.Tensor) -> torch.Tensor:
             rows = given.reshape(-1, self.in_features)
-            if rows.shape[0] <= _MOST_ROWS and rows.dtype == torch.bfloat16:
+            whole = self.in_features % _WHOLE_STEPS == 0
+            if whole and rows.shape[0] <= _MOST_ROWS and rows.dtype == torch.bfloat16:
                 made = torch._weight_int8pack_mm(rows.contiguous(), self.weight, self.scale)
             else:
                 made = torch.nn.functional.linear(rows, self.weight.to(rows.dtype)) * self.scale

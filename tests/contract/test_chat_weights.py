@@ -38,6 +38,30 @@ def bytes_of(model: object) -> int:
     return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(("inputs", "packed"), [(8, False), (24, False), (64, True)])
+def test_a_layer_that_pytorch_would_read_past_its_end_is_widened_first(
+    monkeypatch: pytest.MonkeyPatch, inputs: int, packed: bool
+) -> None:
+    """With AVX-512 eight inputs were read as sixteen, which ended the process now and then."""
+    import torch
+
+    from backends.chat.weights import _int8_class
+
+    asked: list[int] = []
+    multiply = torch._weight_int8pack_mm
+
+    def recorded(rows: torch.Tensor, weight: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
+        asked.append(weight.shape[1])
+        return multiply(rows, weight, scale) if packed else rows.new_zeros(rows.shape[0], weight.shape[0])
+
+    monkeypatch.setattr(torch, "_weight_int8pack_mm", recorded)
+    layer = torch.nn.Linear(inputs, 5).bfloat16()
+    rows = torch.randn(3, inputs).bfloat16()
+    given, expected = _int8_class()(layer)(rows).float(), layer(rows).float()
+    assert asked == ([inputs] if packed else [])
+    assert torch.allclose(given, expected, atol=0.05, rtol=0.05)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_it_takes_less_memory_and_scores_nearly_alike(
     folder: Path, monkeypatch: pytest.MonkeyPatch, dtype: str
