@@ -31,7 +31,7 @@ from core.rubric import Rubric
 from pages.ballot import Said, cast, said_in
 from pages.battle_run import Contest
 from pages.battle_screen import SIDES, SKIPPED, Bout, blind_messages, closed, decided, reopened, void_of
-from pages.battle_setup import BASE_NAME, PINNED_NAME, USUAL, Limits, SetupPage
+from pages.battle_setup import BASE_NAME, PINNED_NAME, Limits, SetupPage
 from pages.chat import EXAMPLES, PLACEHOLDER, ChatView
 from pages.shared import Frame, Shared
 
@@ -143,7 +143,7 @@ class BattlePage:
                     compare = gr.Button("Compare", variant="primary", min_width=110, scale=0, elem_id="compare")
         return BattleView(
             group, setup, contenders, said, models_list, prompts, columns, sides, ballot, comment, sheet, reveal, text,
-            compare, stop, status, gr.State(None), gr.State(None), gr.State(USUAL), gr.State(""), gr.State(""),
+            compare, stop, status, gr.State(None), gr.State(None), gr.State(None), gr.State(""), gr.State(""),
         )  # fmt: skip
 
     def wire(self, view: BattleView, chat: ChatView, shared: Shared) -> None:
@@ -257,7 +257,7 @@ class BattlePage:
         pinned: ModelRef | None = None,
         system: str = "",
         chosen: str | None = None,
-        limits: Limits = USUAL,
+        limits: Limits | None = None,
         open_battle: str | None = None,
         comment: str | None = "",
         running: str | None = None,
@@ -292,7 +292,7 @@ class BattlePage:
         pinned: ModelRef | None,
         system: str,
         chosen: str | None,
-        limits: Limits,
+        limits: Limits | None,
         open_battle: str | None,
         comment: str | None,
         running: str | None,

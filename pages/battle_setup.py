@@ -16,19 +16,21 @@ from components.contender_sheet import contenders
 from components.errors import shown_to_user
 from components.numbers import bytes_of
 from core.candidates import BASE, DEFAULT, Candidate, Choice, read_setup
+from core.chat import GenerationSettings
 from core.chat_protocols import ChatRouter
 from core.errors import AppError, UserInputError
 from core.feedback import RowQuery
 from core.feedback_protocols import FeedbackStore
 from core.pool import least_compared
 from core.refs import ModelRef
+from pages.chat_settings import start_of
 
 PINNED_NAME, BASE_NAME = "The pinned model", "The pinned model without its adapter"
 # As many comparisons are looked at to find the pair of a pool that was compared least.
 MOST_COUNTED = 2_000
 # Temperature, top-p and max new tokens, as under Settings: what a contender has that names none of its own.
 Limits = tuple[float, float, float]
-USUAL: Limits = (0.7, 0.95, 512)
+MOST_TOKENS = 512
 
 
 class SetupPage:
@@ -49,7 +51,7 @@ class SetupPage:
             setup = read_setup(found)
             refs = tuple(self._fixed(choice) for choice in setup.choices)
             chosen = Chosen("", setup, refs)
-            drawn = self.candidates(chosen, pinned, USUAL)
+            drawn = self.candidates(chosen, pinned, None)
         except AppError as error:
             # Not raised: half a name is what somebody is still typing. Send says it again.
             return self.setups.add(DEFAULT, (), visitor, str(error)), str(error)
@@ -77,10 +79,13 @@ class SetupPage:
             raise UserInputError(f"The contenders are not complete. {found.problem}")
         return found
 
-    def candidates(self, chosen: Chosen, pinned: ModelRef | None, limits: Limits) -> list[Candidate]:
-        """The contenders with exact models and settings, in the order of the choice. Refuses what cannot be a battle."""
+    def candidates(self, chosen: Chosen, pinned: ModelRef | None, limits: Limits | None) -> list[Candidate]:
+        """The contenders with exact models and settings, in the order of the choice. Refuses what cannot be a battle.
+
+        `limits` None: the page has not said what stands under Settings, so it is what they start from.
+        """
         setup = chosen.setup
-        temperature, top_p, most = limits
+        temperature, top_p, most = limits or (*start_of(self._stated(pinned)), MOST_TOKENS)
         refs = chosen.refs or (None,) * len(setup.choices)
         found = []
         for choice, ref in zip(setup.choices, refs, strict=True):
@@ -106,6 +111,13 @@ class SetupPage:
         for number, one in enumerate(found, 1):
             self._refuse_unread(number, one)
         return found
+
+    def _stated(self, pinned: ModelRef | None) -> GenerationSettings | None:
+        """What the author of the pinned model recommends; None where that cannot be known."""
+        try:
+            return None if pinned is None else self.router.capabilities(pinned).sampling
+        except AppError:
+            return None
 
     def drawn(
         self, chosen: Chosen, found: list[Candidate], shuffle: Callable[[list[Any]], None]

@@ -154,10 +154,8 @@ def own_settings(
     there is anything to start anew. It is no name: the page holds it while a battle is open.
     """
     one = stated or GenerationSettings()
-    temperature, top_p = USUAL
     values: list[float | str | None] = [
-        min(2.0, temperature if one.temperature is None else one.temperature),
-        max(0.05, top_p if one.top_p is None else one.top_p),
+        *start_of(stated),
         "" if one.top_k is None else str(one.top_k),
         "" if one.repetition_penalty is None else f"{one.repetition_penalty:g}",
         "",
@@ -166,3 +164,12 @@ def own_settings(
     model = pinned.published if pinned else None
     of = hashlib.sha256(repr((model, values)).encode()).hexdigest()[:16]
     return told(of=of, values=[None] * len(values) if linked else values, lacks=list(lacks))
+
+
+def start_of(stated: GenerationSettings | None) -> tuple[float, float]:
+    """Temperature and top-p as a model's author recommends them, within what the sliders hold; the usual ones where nobody does."""
+    one, (temperature, top_p) = stated or GenerationSettings(), USUAL
+    return (
+        min(2.0, temperature if one.temperature is None else one.temperature),
+        max(0.05, top_p if one.top_p is None else one.top_p),
+    )

@@ -17,9 +17,9 @@ from core.dataset import ComparisonRow, PreferenceRow
 from core.errors import GenerationFailed
 from core.gold import read_gold
 from core.lockstep import stride
+from core.refs import ModelRef
 from core.rubric import DEFAULT
 from pages.battle import BattlePage, Bout
-from pages.battle_setup import USUAL
 from pages.chat import EXAMPLES
 from tests.fakes import CHAT_LORA, OTHER, REF, FakeAnswer, FakeRouter, FakeStore
 
@@ -309,13 +309,34 @@ def test_a_reason_that_is_not_saved_is_not_thrown_away() -> None:
     store = FakeStore()
     made = page(store=store)
     which = battle_id(compared(made))
-    again = ("next", Conversation(), REF, "", None, USUAL, which)
+    again = ("next", Conversation(), REF, "", None, None, which)
     with pytest.raises(gr.Error, match="reason is not saved"):
         next(made.compare(*again, "because"))
     assert next(made.compare(*again, "  "))
     assert next(made.compare(*again, None))
     made.vote("left", which, "because", "v")
     assert next(made.compare(*again, "because"))
+
+
+@pytest.mark.parametrize(("told", "expected"), [(None, 0.9), ((0.7, 0.6, 64.0), 0.6)])
+def test_a_prompt_sent_before_the_page_knows_the_model_s_own_settings_is_asked_with_them(
+    told: tuple[float, float, float] | None, expected: float
+) -> None:
+    """On a slow machine the first battles used to be of other contenders than the later ones."""
+
+    class Author(FakeRouter):
+        def capabilities(self, ref: ModelRef) -> Capabilities:
+            return Capabilities(max_context=2048, sampling=GenerationSettings(temperature=0.2, top_p=0.9))
+
+    asked: list[GenerationSettings] = []
+
+    def answer(messages: tuple[Message, ...], settings: GenerationSettings) -> list[str]:
+        asked.append(settings)
+        return ["word"]
+
+    compared(page(Author(answer)), **({"limits": told} if told else {}))
+    assert [settings.top_p for settings in asked] == [expected] * 2
+    assert len({settings.temperature for settings in asked}) == 2
 
 
 def test_a_contender_that_is_not_here_is_not_downloaded_unasked() -> None:
@@ -575,7 +596,7 @@ def test_a_pool_draws_the_pair_that_was_compared_least() -> None:
 
 def test_a_list_of_prompts_is_asked_each_in_a_conversation_of_its_own() -> None:
     made = page()
-    bouts = list(made.ask_listed(REF, "be brief", None, USUAL, None, "", None, "me", event(prompt="from the list")))
+    bouts = list(made.ask_listed(REF, "be brief", None, None, None, "", None, "me", event(prompt="from the list")))
     prompt = made.battles.get(battle_id(bouts)).comparison().prompt
     assert [message.content for message in prompt] == ["be brief", "from the list"]
     sheet = made.read_list(event(text="one\n<b>two</b>", name=""))
