@@ -40,6 +40,12 @@ BLIND = (
     "**Which answer is better?**\n\nOne prompt, two to four answers beside each other. Names, settings and speeds are shown "
     "after your vote. Without a choice under Contenders, the pinned model answers under two settings."
 )
+# Controls that are set together change one after the other, and what they send may arrive in any order: all send the last.
+NEWEST = """async (...now) => {
+  window.provingLimits = now;
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  return window.provingLimits;
+}"""
 NO_PICTURES = (
     "Battles are on text alone, and there are pictures in this conversation. Clear it first, or ask under Single answer and "
     "say which of two answers is better there."
@@ -192,6 +198,7 @@ class BattlePage:
             [chat.settings.temperature, chat.settings.top_p, chat.settings.max_new_tokens],
             view.limits,
             trigger_mode="always_last",
+            js=NEWEST,
             **quick,
         )
         chat.mode.change(
