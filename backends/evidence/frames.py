@@ -67,7 +67,9 @@ def csv_of(frame: DataFrame, *, header: bool = True) -> str:
 
 
 def tables_of(found: Leaderboard | Agreement) -> dict[str, str]:
-    """Those of the frames that hold something, as CSV by their name."""
+    """Those of the frames that hold something, as CSV by their name; none where nobody has voted."""
+    if not found.votes:
+        return {}
     frames = leaderboard_frames(found) if isinstance(found, Leaderboard) else agreement_frames(found)
     return {name: csv_of(frame) for name, frame in frames.items() if not frame.empty}
 

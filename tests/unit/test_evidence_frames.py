@@ -91,6 +91,8 @@ def test_the_page_s_links_hold_the_tables_also_of_what_it_leaves_out(store: Fake
     assert sorted(linked(html)) == ["questions.csv", "reviewers.csv"]
     *_, (_, nothing) = page.rank("image", *NO_FILTER)
     assert linked(nothing) == {} and "For a spreadsheet" not in nothing
+    *_, (_, nothing) = page.agree("image")
+    assert "Nothing to measure" in nothing and linked(nothing) == {}
 
 
 def test_a_name_that_a_spreadsheet_would_run_is_text(store: FakeStore) -> None:
