@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from backends.feedback.streaming import READ_PICTURES_TOGETHER, READ_TOGETHER
 from backends.feedback.verdicts import keep, prepare
 from backends.feedback.votes import SqliteVotes
 from core.dataset import COLUMNS, Config
@@ -17,7 +18,6 @@ from core.errors import FeedbackError, UserInputError
 from core.feedback import StoredRow
 from core.refs import COMMIT, split_model
 
-READ_TOGETHER, PICTURES_TOGETHER = 500, 20
 # The texts are looked at once; pictures never.
 _COUNTED = [name for name, kind in COLUMNS["comparisons"].items() if kind != "image"]
 
@@ -80,7 +80,7 @@ class PublishedDataset:
         import pyarrow.parquet as pq
 
         pictures = any(COLUMNS[config][name] in ("image", "images") for name in columns)
-        together = PICTURES_TOGETHER if pictures else READ_TOGETHER
+        together = READ_PICTURES_TOGETHER if pictures else READ_TOGETHER
         for path in sorted(folder.glob(f"data/{config}/*.parquet")):
             try:
                 file = pq.ParquetFile(path)

@@ -28,7 +28,7 @@ _MAKER = ("model", "revision", "adapter", "settings", "timings")
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class Kept:
     """The pairs and the rated answers of a source: those in text alone, or those with pictures in the prompt."""
 
     source: RowSource
@@ -46,7 +46,7 @@ class _Kept:
 def rows_of(source: RowSource, order: ExportOrder) -> Iterator[Columns]:
     """The rows of a view in text, in the order they were saved, each with every column of `VIEW_COLUMNS`."""
     wanted = list(VIEW_COLUMNS[order.view])
-    for row in _MAKERS[order.view](_Kept(source), order):
+    for row in _MAKERS[order.view](Kept(source), order):
         yield {name: row.get(name) for name in wanted}
 
 
@@ -58,7 +58,7 @@ def vision_rows_of(source: RowSource, order: ExportOrder) -> Iterator[Columns]:
     if order.view == "images":
         return
     wanted = list(VISION_COLUMNS.get(order.view, VISION_COLUMNS["dpo"]))
-    for row in _MAKERS[order.view](_Kept(source, vision=True), order):
+    for row in _MAKERS[order.view](Kept(source, vision=True), order):
         yield {name: row.get(name) for name in wanted}
 
 
@@ -70,15 +70,15 @@ def makers_of(row: Columns) -> Iterator[tuple[str, str | None, str | None]]:
             yield model, _text(row.get(f"{side}revision")), _text(row.get(f"{side}adapter"))
 
 
-def _pairs(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
+def _pairs(kept: Kept, order: ExportOrder) -> Iterator[Columns]:
     for row in kept.pairs():
         if row["chosen"] != row["rejected"]:
             yield row
     if order.derived:
-        yield from _derived_pairs(kept)
+        yield from derived_pairs(kept)
 
 
-def _single(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
+def _single(kept: Kept, order: ExportOrder) -> Iterator[Columns]:
     yield from kept.ratings()
     if order.unpaired:
         for row in kept.pairs():
@@ -86,7 +86,7 @@ def _single(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
                 yield {**_one_side(row, side), "label": label}
 
 
-def _good(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
+def _good(kept: Kept, order: ExportOrder) -> Iterator[Columns]:
     seen: set[bytes] = set()
 
     def fresh(row: Columns) -> bool:
@@ -104,12 +104,12 @@ def _good(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
             yield row
 
 
-def _pictures(kept: _Kept, order: ExportOrder) -> Iterator[Columns]:
+def _pictures(kept: Kept, order: ExportOrder) -> Iterator[Columns]:
     for row in kept.source.rows("image_preferences"):
         yield row.columns
 
 
-_MAKERS: dict[View, Callable[[_Kept, ExportOrder], Iterator[Columns]]] = {
+_MAKERS: dict[View, Callable[[Kept, ExportOrder], Iterator[Columns]]] = {
     "dpo": _pairs,
     "reward": _pairs,
     "kto": _single,
@@ -118,12 +118,8 @@ _MAKERS: dict[View, Callable[[_Kept, ExportOrder], Iterator[Columns]]] = {
 }
 
 
-def derived_pairs(source: RowSource) -> Iterator[Columns]:
+def derived_pairs(kept: Kept) -> Iterator[Columns]:
     """Pairs of one thumb up and one thumb down on answers to exactly the same prompt; each rating is used once."""
-    return _derived_pairs(_Kept(source))
-
-
-def _derived_pairs(kept: _Kept) -> Iterator[Columns]:
     up, down = set[bytes](), set[bytes]()
     for row in kept.ratings():
         (up if row["label"] else down).add(_digest(_asked(row)))

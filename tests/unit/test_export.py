@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from backends.evidence.export import export
+from backends.evidence.views import Kept as KeptRows
 from backends.evidence.views import derived_pairs
 from components.boards import pictured_html
 from core.chat import Message
@@ -123,7 +124,7 @@ def test_pairs_are_derived_from_one_thumb_up_and_one_down_on_the_same_prompt() -
         rated("q", "up 2", True), rated("other", "down", False), rated("q", "up 2", False),
         rated("q", "down 2", False),
     )  # fmt: skip
-    pairs = list(derived_pairs(source))
+    pairs = list(derived_pairs(KeptRows(source)))
     assert [(p["chosen"][0]["content"], p["rejected"][0]["content"]) for p in pairs] == [
         ("up 1", "down 1"), ("up 2", "down 2"),
     ]  # fmt: skip
@@ -132,7 +133,7 @@ def test_pairs_are_derived_from_one_thumb_up_and_one_down_on_the_same_prompt() -
     assert (first["chosen_model"], first["rejected_model"], first["rejected_adapter"]) == (
         "org/a", "org/b", "org/lora@" + "c" * 40,
     )  # fmt: skip
-    assert [p["id"] for p in pairs] == [p["id"] for p in derived_pairs(source)]
+    assert [p["id"] for p in pairs] == [p["id"] for p in derived_pairs(KeptRows(source))]
 
 
 def test_derived_pairs_come_only_on_request(tmp_path: Path) -> None:
